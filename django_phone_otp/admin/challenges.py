@@ -1,0 +1,199 @@
+"""Challenges with their deliveries and answers: read-only, phones masked. Layer 5."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from .. import conf
+from ..choices import State
+from ..exceptions import InvalidPhone
+from ..models import ConfirmAttempt, DeliveryAttempt, PhoneChallenge
+from ..models.challenge import PhoneChallengeQuerySet
+from ..phone import parse
+
+# Django's classes take their type arguments from the stubs only.
+if TYPE_CHECKING:
+    ChallengeModelAdmin = admin.ModelAdmin[PhoneChallenge]
+    DeliveryTabularInline = admin.TabularInline[DeliveryAttempt, PhoneChallenge]
+    ConfirmTabularInline = admin.TabularInline[ConfirmAttempt, PhoneChallenge]
+else:
+    ChallengeModelAdmin = admin.ModelAdmin
+    DeliveryTabularInline = ConfirmTabularInline = admin.TabularInline
+
+
+class ReadOnlyAdmin:
+    """Mixin: nothing can be added, changed or deleted, whatever permissions somebody has."""
+
+    def has_add_permission(self, *_args: Any) -> bool:
+        """Nobody writes history by hand."""
+        return False
+
+    def has_change_permission(self, *_args: Any) -> bool:
+        """Nobody rewrites it."""
+        return False
+
+    def has_delete_permission(self, *_args: Any) -> bool:
+        """Nobody removes it but the purge."""
+        return False
+
+
+class DeliveryInline(ReadOnlyAdmin, DeliveryTabularInline):
+    """The tries to deliver, oldest first."""
+
+    model = DeliveryAttempt
+    ordering = ("pk",)
+    fields = (
+        "created_at",
+        "account",
+        "provider",
+        "channel",
+        "outcome",
+        "detail",
+        "provider_ref",
+        "cost",
+        "currency",
+        "duration_ms",
+    )
+    readonly_fields = fields
+
+
+class ConfirmInline(ReadOnlyAdmin, ConfirmTabularInline):
+    """The codes entered, oldest first."""
+
+    model = ConfirmAttempt
+    ordering = ("pk",)
+    fields = ("created_at", "verdict", "ip", "user_agent")
+    readonly_fields = fields
+
+    @admin.display(description=_("outcome"))
+    def verdict(self, attempt: ConfirmAttempt) -> str:
+        """Say in a word what became of the code."""
+        return str(attempt)
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Filter by the state that a person would be told."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(
+        self, _request: HttpRequest, _model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, Any]]:
+        """Offer all states."""
+        return State.listed()
+
+    def queryset(
+        self, _request: HttpRequest, queryset: QuerySet[PhoneChallenge]
+    ) -> QuerySet[PhoneChallenge]:
+        """Choose by the state as it is now."""
+        if self.value() not in State.values or not isinstance(queryset, PhoneChallengeQuerySet):
+            return queryset
+        return queryset.in_state(str(self.value()), timezone.now())
+
+
+class ProviderFilter(admin.SimpleListFilter):
+    """Filter by the provider of the last delivery."""
+
+    title = _("provider")
+    parameter_name = "provider"
+
+    def lookups(
+        self, _request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, str]]:
+        """Offer those that have been used."""
+        used = model_admin.model._default_manager.order_by().values_list("provider", flat=True)
+        return [(key, key) for key in sorted(filter(None, used.distinct()))]
+
+    def queryset(
+        self, _request: HttpRequest, queryset: QuerySet[PhoneChallenge]
+    ) -> QuerySet[PhoneChallenge]:
+        """Choose by key."""
+        return queryset.filter(provider=self.value()) if self.value() else queryset
+
+
+@admin.register(PhoneChallenge)
+class PhoneChallengeAdmin(ReadOnlyAdmin, ChallengeModelAdmin):
+    """Who asked for a code, how it went out, how it was answered."""
+
+    list_display = (
+        "created_at",
+        "masked_phone",
+        "purpose",
+        "present_state",
+        "channel",
+        "account",
+        "attempts_left",
+        "ip",
+    )
+    list_display_links = ("created_at", "masked_phone")
+    list_filter = (StateFilter, "channel", ProviderFilter, "purpose", "created_at")
+    date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+    list_per_page = 50
+    show_full_result_count = False
+    search_fields = ("phone",)
+    search_help_text = _("A full phone number, with + and country code.")
+    inlines = (DeliveryInline, ConfirmInline)
+    fieldsets = (
+        (None, {"fields": ("masked_phone", "region", "purpose", "user", "present_state")}),
+        (
+            _("Delivery"),
+            {
+                "fields": (
+                    "channel",
+                    "account",
+                    "provider",
+                    "provider_ref",
+                    "custody",
+                    "code_length",
+                )
+            },
+        ),
+        (_("Client"), {"fields": ("ip", "user_agent")}),
+        (
+            _("Times"),
+            {
+                "fields": (
+                    "created_at",
+                    "sent_at",
+                    "expires_at",
+                    "verified_at",
+                    "spent_at",
+                    "attempts_left",
+                )
+            },
+        ),
+    )
+
+    @admin.display(description=_("phone"), ordering="phone")
+    def masked_phone(self, challenge: PhoneChallenge) -> str:
+        """Show the phone as a stranger may see it."""
+        return challenge.masked_phone
+
+    @admin.display(description=_("state"), ordering="state")
+    def present_state(self, challenge: PhoneChallenge) -> str:
+        """Show the state as it is now."""
+        return str(challenge.state_at(timezone.now()).label)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[PhoneChallenge], search_term: str
+    ) -> tuple[QuerySet[PhoneChallenge], bool]:
+        """Search for one phone, whole: parts of numbers would undo the masks."""
+        return search_phone(queryset, search_term), False
+
+
+def search_phone(queryset: QuerySet[Any], typed: str) -> QuerySet[Any]:
+    """Choose the rows of a phone as a person types it; none for what is no phone."""
+    if not typed:
+        return queryset
+    try:
+        return queryset.filter(phone=parse(typed, conf.read().default_region).e164)
+    except InvalidPhone:
+        return queryset.none()

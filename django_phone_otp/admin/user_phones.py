@@ -1,0 +1,76 @@
+"""Users' phones: added and removed by operators, never shown whole. Layer 5."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from .. import conf
+from ..exceptions import InvalidPhone
+from ..models import UserPhone
+from ..phone import MAX_TYPED_LENGTH, parse
+from .challenges import search_phone
+
+if TYPE_CHECKING:
+    PhoneModelForm = forms.ModelForm[UserPhone]
+    PhoneModelAdmin = admin.ModelAdmin[UserPhone]
+else:
+    PhoneModelForm = forms.ModelForm
+    PhoneModelAdmin = admin.ModelAdmin
+
+
+class UserPhoneForm(PhoneModelForm):
+    """Takes a phone as a person types it and keeps it in E.164."""
+
+    phone = forms.CharField(label=_("Phone"), max_length=MAX_TYPED_LENGTH)
+
+    class Meta:
+        model = UserPhone
+        fields = ("user", "phone")
+
+    def clean_phone(self) -> str:
+        """Normalise the number."""
+        try:
+            return parse(self.cleaned_data["phone"], conf.read().default_region).e164
+        except InvalidPhone as error:
+            raise ValidationError(str(error)) from None
+
+
+@admin.register(UserPhone)
+class UserPhoneAdmin(PhoneModelAdmin):
+    """Which phone logs in whom. To change a phone, remove it and add the new one."""
+
+    form = UserPhoneForm
+    list_display = ("masked_phone", "user", "verified_at")
+    list_select_related = ("user",)
+    ordering = ("-verified_at",)
+    raw_id_fields = ("user",)
+    search_fields = ("phone",)
+    search_help_text = _("A full phone number, with + and country code.")
+
+    def get_fields(self, _request: HttpRequest, obj: UserPhone | None = None) -> tuple[str, ...]:
+        """Ask for the phone once; afterwards show it masked."""
+        return ("user", "masked_phone", "verified_at") if obj else ("user", "phone")
+
+    def get_readonly_fields(
+        self, _request: HttpRequest, obj: UserPhone | None = None
+    ) -> tuple[str, ...]:
+        """Keep a phone and its proof as they are."""
+        return ("user", "masked_phone", "verified_at") if obj else ()
+
+    @admin.display(description=_("phone"), ordering="phone")
+    def masked_phone(self, owned: UserPhone) -> str:
+        """Show the phone as a stranger may see it."""
+        return str(owned)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[UserPhone], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search for one phone, whole."""
+        return search_phone(queryset, search_term), False

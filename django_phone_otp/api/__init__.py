@@ -1,0 +1,1 @@
+"""The HTTP API: JSON in, the flow's outcome out. Layer 5."""

@@ -1,0 +1,74 @@
+"""What goes out: challenges and refusals as JSON. Layer 5."""
+
+from typing import Any
+
+from django.utils import timezone
+from rest_framework.response import Response
+
+from ..choices import Refusal
+from ..flow import Answer, Asked
+from ..models import PhoneChallenge
+
+STATUS = {
+    Refusal.WRONG_CODE: 400,
+    Refusal.EXPIRED: 400,
+    Refusal.CHALLENGE_CLOSED: 400,
+    Refusal.UNKNOWN_CHALLENGE: 400,
+    Refusal.PHONE_NOT_ALLOWED: 400,
+    Refusal.CAPTCHA_REQUIRED: 403,
+    Refusal.CAPTCHA_FAILED: 403,
+    Refusal.RESEND_TOO_SOON: 429,
+    Refusal.TOO_MANY_REQUESTS: 429,
+    Refusal.LOCKED: 429,
+    Refusal.DELIVERY_FAILED: 503,
+    Refusal.UNAVAILABLE: 503,
+}
+
+
+def show_challenge(
+    challenge: PhoneChallenge, resend_in_seconds: int, status: int = 200
+) -> Response:
+    """Answer with a challenge as its owner may see it."""
+    now = timezone.now()
+    return Response(
+        {
+            "challenge": challenge.public_id,
+            "phone": challenge.masked_phone,
+            "channel": challenge.channel,
+            "state": challenge.state_at(now),
+            "code_length": challenge.code_length,
+            "expires_in": challenge.seconds_left(now),
+            "resend_in": resend_in_seconds,
+            "hint": challenge.hint,
+        },
+        status=status,
+    )
+
+
+def refuse_asked(asked: Asked) -> Response:
+    """Answer that no code was sent, and why."""
+    kept = asked.kept_challenge
+    extra = {"challenge": kept.public_id, "resend_in": asked.resend_in_seconds} if kept else {}
+    return refuse(asked.refusal, asked.retry_after_seconds, **extra)
+
+
+def refuse_answer(answer: Answer) -> Response:
+    """Answer that nobody was logged in, and why."""
+    extra = {} if answer.attempts_left is None else {"attempts_left": answer.attempts_left}
+    return refuse(answer.refusal, answer.retry_after_seconds, **extra)
+
+
+def refuse(
+    refusal: Refusal | None, retry_after_seconds: int | None = None, **extra: Any
+) -> Response:
+    """Answer with a refusal; those that time heals say when, in the header and in the body."""
+    if refusal is None:
+        raise ValueError("an outcome without a challenge has a refusal")
+    status = STATUS[refusal]
+    body = {"detail": refusal.message, "code": refusal.value, **extra}
+    headers = {}
+    if status == 429:
+        seconds = max(1, retry_after_seconds or 0)
+        body["retry_after"] = seconds
+        headers["Retry-After"] = str(seconds)
+    return Response(body, status=status, headers=headers)

@@ -1,0 +1,217 @@
+"""The four doors of the HTTP API. Layer 5: shape in, the flow's outcome out, no policy."""
+
+import logging
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.contrib.auth import authenticate
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import InterfaceError, OperationalError, connections, transaction
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, ValidationError
+from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
+
+from .. import conf
+from ..choices import Purpose, Refusal
+from ..exceptions import ChannelNotOffered, InvalidPhone
+from ..flow import (
+    Asked,
+    Client,
+    confirm_code,
+    find_challenge,
+    link_phone,
+    request_code,
+    resend_code,
+    seconds_until_resend,
+)
+from ..issuers import Issuer, load_issuer
+from ..models import PhoneChallenge
+from .answers import refuse, refuse_answer, refuse_asked, show_challenge
+from .parsers import SmallJSONParser
+from .serializers import ConfirmSerializer, RequestSerializer, ResendSerializer
+
+logger = logging.getLogger(__name__)
+
+
+class FlowView(APIView):
+    """What the four have in common."""
+
+    permission_classes = (AllowAny,)
+    # SECURITY: JSON alone. A form of a foreign page can send neither this content type nor this
+    # body without the browser asking us first.
+    parser_classes = (SmallJSONParser,)
+    renderer_classes = (JSONRenderer,)
+    serializer_class: type[BaseSerializer[Any]]
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Any:
+        """Make the view, outside `ATOMIC_REQUESTS`.
+
+        SECURITY: in a transaction around the request an error would take back the count of a try,
+        and a provider would be called while it is open.
+        """
+        view = super().as_view(**initkwargs)
+        for alias in connections:
+            view = transaction.non_atomic_requests(using=alias)(view)
+        return view
+
+    def perform_authentication(self, request: Request) -> None:
+        """Authenticate later, if at all: a stale token must not keep from logging in."""
+
+    def read(self, request: Request) -> Any:
+        """Check the body's shape; raises `ValidationError`."""
+        serializer = self.serializer_class(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        return serializer.validated_data
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Answer in our shape: refusals have a code, a database out of reach is a 503."""
+        if isinstance(exc, OperationalError | InterfaceError):
+            logger.error("database_unavailable error=%s", type(exc).__name__)
+            return refuse(Refusal.UNAVAILABLE)
+        if isinstance(exc, InvalidPhone):
+            exc = ValidationError({"phone": [str(exc)]})
+        if isinstance(exc, ChannelNotOffered):
+            exc = ValidationError({"channel": [str(exc)]})
+        response = super().handle_exception(exc)
+        if isinstance(response.data, dict) and "detail" in response.data:
+            response.data.setdefault("code", getattr(response.data["detail"], "code", "error"))
+        return response
+
+    def finalize_response(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        """Keep every answer out of caches."""
+        response = super().finalize_response(request, *args, **kwargs)
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+class RequestView(FlowView):
+    """`POST request/`: ask for a code."""
+
+    serializer_class = RequestSerializer
+
+    def post(self, request: Request) -> Response:
+        """Start a challenge: 201, or a refusal."""
+        data = self.read(request)
+        asked = request_code(
+            data["phone"],
+            purpose=data["purpose"],
+            channel=data.get("channel"),
+            client=Client.from_request(request),
+            user=_require_user(request) if data["purpose"] == Purpose.LINK else None,
+            captcha_token=data["captcha_token"],
+        )
+        return _show_asked(asked, status=201)
+
+
+class ResendView(FlowView):
+    """`POST resend/`: ask for another code for the same challenge."""
+
+    serializer_class = ResendSerializer
+
+    def post(self, request: Request) -> Response:
+        """Send once more: 200, or a refusal."""
+        data = self.read(request)
+        asked = resend_code(
+            data["challenge"],
+            channel=data.get("channel"),
+            client=Client.from_request(request),
+            user=_find_user(request),
+        )
+        return _show_asked(asked, status=200)
+
+
+class ChallengeView(FlowView):
+    """`GET challenges/<challenge>/`: how it stands."""
+
+    def get(self, request: Request, challenge: str) -> Response:
+        """Show the challenge to whoever knows its identifier."""
+        found = find_challenge(challenge, user=_find_user(request))
+        if found is None:
+            return refuse(Refusal.UNKNOWN_CHALLENGE)
+        return show_challenge(found, seconds_until_resend(found))
+
+
+class ConfirmView(FlowView):
+    """`POST confirm/`: answer with the code."""
+
+    serializer_class = ConfirmSerializer
+
+    def post(self, request: Request) -> Response:
+        """Log in or link the phone: 200, or a refusal."""
+        data = self.read(request)
+        issuer = load_issuer(conf.read().token_issuer)
+        if issuer.uses_cookies and _may_be_browser(request):
+            SessionAuthentication().enforce_csrf(request)
+        answer = confirm_code(
+            data["challenge"],
+            data["code"],
+            client=Client.from_request(request),
+            user=_find_user(request),
+        )
+        if answer.challenge is None:
+            # Nothing to spend: this is how Django's listeners of `user_login_failed` hear of it.
+            authenticate(request._request, phone_challenge=None)
+            return refuse_answer(answer)
+        if answer.challenge.purpose == Purpose.LINK:
+            return _link(answer.challenge)
+        return _log_in(request, answer.challenge, issuer)
+
+
+def _log_in(request: Request, challenge: PhoneChallenge, issuer: Issuer) -> Response:
+    """Spend the challenge and issue, both or neither."""
+    with transaction.atomic(using=PhoneChallenge.objects.db):
+        user = authenticate(request._request, phone_challenge=challenge)
+        if user is None:  # inactive, or unknown while sign-up is closed
+            return refuse(Refusal.PHONE_NOT_ALLOWED)
+        issued = issuer.issue(request._request, user)
+    return Response({"user": _show_user(user, challenge), **issued})
+
+
+def _link(challenge: PhoneChallenge) -> Response:
+    refusal = link_phone(challenge)
+    if refusal or challenge.user is None:
+        return refuse(refusal or Refusal.CHALLENGE_CLOSED)
+    return Response({"user": _show_user(challenge.user, challenge)})
+
+
+def _show_user(user: AbstractBaseUser, challenge: PhoneChallenge) -> dict[str, Any]:
+    # Whoever gets this has just proved the phone: no mask.
+    return {"id": user.pk, "phone": challenge.phone, "created": challenge.created_user}
+
+
+def _show_asked(asked: Asked, status: int) -> Response:
+    if asked.challenge is None:
+        return refuse_asked(asked)
+    return show_challenge(asked.challenge, asked.resend_in_seconds, status)
+
+
+def _find_user(request: Request) -> AbstractBaseUser | None:
+    """Give who asks, for challenges that belong to a user; a stale token is nobody."""
+    try:
+        return request.user if request.user.is_authenticated else None
+    except AuthenticationFailed:
+        return None
+
+
+def _require_user(request: Request) -> AbstractBaseUser:
+    if not request.user.is_authenticated:
+        raise NotAuthenticated
+    return request.user
+
+
+def _may_be_browser(request: Request) -> bool:
+    """Say whether a browser may have sent this, so that a foreign page may have made it do so.
+
+    Every browser says where a POST comes from, in `Origin`, `Sec-Fetch-Site` or `Referer`, and no
+    page can keep it from doing so. An app says nothing and has nothing to forge; it need not fetch
+    a CSRF token first.
+    """
+    signs = ("HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE", "HTTP_REFERER")
+    has_session = django_settings.SESSION_COOKIE_NAME in request.COOKIES
+    return has_session or any(sign in request.META for sign in signs)

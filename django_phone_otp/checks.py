@@ -1,0 +1,378 @@
+"""System checks: each setting has its own, with an id of its own. Layer 5.
+
+Errors are for what cannot work or is not safe, warnings for what an operator should have meant. No
+check asks the database or the network; none prints a value that may be a secret.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from typing import Any
+
+import phonenumbers
+from django.apps import apps
+from django.conf import settings as django_settings
+from django.contrib.auth import get_user_model
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.module_loading import import_string
+
+from .captcha import load_captcha
+from .codes import MAX_CODE_LENGTH
+from .conf import DEFAULT_LIMITS, KEYS, Rate
+from .exceptions import InvalidPhone
+from .issuers import load_issuer
+from .phone import parse
+from .providers import load_provider
+from .providers.local import Console, LocMem
+
+MAX_CODE_TTL_SECONDS = 600  # NIST SP 800-63B-4, 3.1.3.2: ten minutes
+MIN_CODE_LENGTH = 6  # NIST SP 800-63B-4, 3.1.3.2: six decimal digits
+MAX_ATTEMPTS = 10
+MAX_LIMIT_COUNT = 1_000  # the ledger keeps the time of each event that counts
+
+BACKEND = "django_phone_otp.backends.PhoneOTPBackend"
+
+Problems = Iterator[str | CheckMessage]
+_CHECKS: dict[str, tuple[str, Callable[[Any], Problems]]] = {}
+
+
+def _checks_key(key: str, id_: str) -> Callable[[Callable[[Any], Problems]], Any]:
+    def add(function: Callable[[Any], Problems]) -> Callable[[Any], Problems]:
+        _CHECKS[key] = (f"phone_otp.{id_}", function)
+        return function
+
+    return add
+
+
+def register_all() -> None:
+    """Register the checks with Django; called once, when the app is ready."""
+    register(check_settings, Tags.security)
+    register(check_providers_exist, Tags.security)
+    register(check_backend, Tags.security)
+
+
+def check_settings(**_kwargs: Any) -> list[CheckMessage]:
+    """Check `PHONE_OTP`: its keys, and each value."""
+    given = getattr(django_settings, "PHONE_OTP", {})
+    if not isinstance(given, Mapping):
+        return [Error("PHONE_OTP must be a dict.", id="phone_otp.E001")]
+    messages: list[CheckMessage] = [
+        Error(
+            f"PHONE_OTP has a key that does not exist: {key!r}.",
+            hint=f"Known keys: {', '.join(KEYS)}.",
+            id="phone_otp.E002",
+        )
+        for key in given
+        if key not in KEYS
+    ]
+    for key, (id_, function) in _CHECKS.items():
+        if key in given:
+            for problem in function(given[key]):
+                if isinstance(problem, str):
+                    problem = Error(f"PHONE_OTP['{key}'] {problem}", id=id_)
+                messages.append(problem)
+    return messages
+
+
+def check_providers_exist(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that a site in production has something to send with."""
+    given = getattr(django_settings, "PHONE_OTP", {})
+    if django_settings.DEBUG or not isinstance(given, Mapping) or given.get("PROVIDERS"):
+        return []
+    return [
+        Error(
+            "No provider is configured: no code can be delivered while DEBUG is False.",
+            hint="Add one, for example PHONE_OTP = {'PROVIDERS': {'calls': {'BACKEND': "
+            "'telefon-ip-flash', 'OPTIONS': {'token': '...'}}}}.",
+            id="phone_otp.E003",
+        )
+    ]
+
+
+def check_backend(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that the authentication backend is installed, or a subclass of it."""
+    ours = import_string(BACKEND)
+    for path in django_settings.AUTHENTICATION_BACKENDS:
+        try:
+            backend = import_string(path)
+        except ImportError:
+            continue  # Django's own error, at the first login, names it
+        if isinstance(backend, type) and issubclass(backend, ours):
+            return []
+    return [
+        Error(
+            "AUTHENTICATION_BACKENDS has no PhoneOTPBackend: nobody can log in by phone.",
+            hint=f"Add '{BACKEND}' to AUTHENTICATION_BACKENDS.",
+            id="phone_otp.E004",
+        )
+    ]
+
+
+@_checks_key("PROVIDERS", "E010")
+def _check_providers(value: Any) -> Problems:
+    if not isinstance(value, Mapping):
+        yield "must be a dict of aliases."
+        return
+    for alias, entry in value.items():
+        where = f"PHONE_OTP['PROVIDERS'][{alias!r}]"
+        if not isinstance(alias, str) or not 0 < len(alias) <= 64:
+            yield f"has the alias {alias!r}: it must be text of 1 to 64 characters."
+        elif not isinstance(entry, Mapping) or not isinstance(entry.get("BACKEND"), str):
+            yield f"['{alias}'] must be a dict with BACKEND, and OPTIONS where there are any."
+        elif set(entry) - {"BACKEND", "OPTIONS"}:
+            unknown = ", ".join(sorted(map(str, set(entry) - {"BACKEND", "OPTIONS"})))
+            yield f"['{alias}'] has keys that do not exist: {unknown}."
+        elif not isinstance(entry.get("OPTIONS", {}), Mapping):
+            yield f"['{alias}']['OPTIONS'] must be a dict."
+        else:
+            yield from _check_provider(entry, where)
+
+
+def _check_provider(entry: Mapping[str, Any], where: str) -> Problems:
+    try:
+        provider = load_provider(entry["BACKEND"], entry.get("OPTIONS", {}), setting=where)
+    except ImproperlyConfigured as error:
+        yield Error(str(error), id="phone_otp.E010")
+        return
+    if isinstance(provider, Console | LocMem) and not django_settings.DEBUG:
+        yield Warning(
+            f"{where} delivers nothing: {provider.key} is for development and tests.",
+            id="phone_otp.W010",
+        )
+
+
+@_checks_key("ROUTES", "E011")
+def _check_routes(value: Any) -> Problems:
+    if not isinstance(value, Mapping):
+        yield "must be a dict of regions."
+        return
+    for region, aliases in value.items():
+        if region != "*" and not _is_region(region):
+            yield f"names {region!r}, which is neither an ISO 3166 region such as 'RU' nor '*'."
+        if not isinstance(aliases, list | tuple) or not aliases:
+            yield f"[{region!r}] must be a list of aliases."
+        elif not all(isinstance(alias, str) for alias in aliases):
+            yield f"[{region!r}] must list aliases as text."
+
+
+@_checks_key("DEFAULT_REGION", "E012")
+def _check_default_region(value: Any) -> Problems:
+    if value is not None and not _is_region(value):
+        yield "must be an ISO 3166 region such as 'RU', or None."
+
+
+@_checks_key("ALLOWED_REGIONS", "E013")
+def _check_allowed_regions(value: Any) -> Problems:
+    if value is not None and not (
+        isinstance(value, list | tuple | set | frozenset) and all(map(_is_region, value))
+    ):
+        yield "must be a list of ISO 3166 regions such as ['RU', 'BY'], or None for all."
+
+
+@_checks_key("CODE_LENGTH", "E014")
+def _check_code_length(value: Any) -> Problems:
+    if not _is_int(value, MIN_CODE_LENGTH, MAX_CODE_LENGTH):
+        yield f"must be a whole number from {MIN_CODE_LENGTH} to {MAX_CODE_LENGTH}."
+
+
+@_checks_key("CODE_TTL", "E015")
+def _check_code_ttl(value: Any) -> Problems:
+    if not _is_int(value, 30, MAX_CODE_TTL_SECONDS):
+        yield f"must be whole seconds from 30 to {MAX_CODE_TTL_SECONDS} (NIST SP 800-63B-4)."
+
+
+@_checks_key("MAX_ATTEMPTS", "E016")
+def _check_max_attempts(value: Any) -> Problems:
+    if not _is_int(value, 1, MAX_ATTEMPTS):
+        yield f"must be a whole number from 1 to {MAX_ATTEMPTS}."
+
+
+@_checks_key("RESEND_WAITS", "E017")
+def _check_resend_waits(value: Any) -> Problems:
+    is_list = isinstance(value, list | tuple) and bool(value)
+    if not is_list or not all(_is_int(each, 0, 86_400) for each in value):
+        yield "must be a list of whole seconds, such as [30, 60, 120]."
+    elif 0 in value:
+        yield Warning(
+            "PHONE_OTP['RESEND_WAITS'] has a wait of 0 seconds: impatience is paid by you.",
+            id="phone_otp.W017",
+        )
+
+
+@_checks_key("LIMITS", "E018")
+def _check_limits(value: Any) -> Problems:
+    if not isinstance(value, Mapping):
+        yield "must be a dict of named rates."
+        return
+    for name, rates in value.items():
+        if name not in DEFAULT_LIMITS:
+            yield f"names {name!r}, which is no limit. Known: {', '.join(DEFAULT_LIMITS)}."
+        elif name == "fail_phone_total":
+            if not _is_int(rates, 1, 100):  # NIST SP 800-63B-4, 3.2.2: no more than 100
+                yield "['fail_phone_total'] must be a whole number from 1 to 100."
+        else:
+            yield from _check_rates(name, rates)
+
+
+def _check_rates(name: str, rates: Any) -> Problems:
+    listed = [rates] if isinstance(rates, str) else rates
+    if not isinstance(listed, list | tuple) or not listed:
+        yield f"['{name}'] must be a rate such as '5/h', or a list of rates."
+        return
+    for text in listed:
+        try:
+            rate = Rate.parse(text)
+        except (TypeError, ValueError):
+            yield f"['{name}'] has {text!r}, which is no rate such as '5/h' or '100/10m'."
+        else:
+            if name.endswith("_phone") and rate.count > MAX_LIMIT_COUNT:
+                yield f"['{name}'] may count to {MAX_LIMIT_COUNT} at most."
+
+
+@_checks_key("SIGNUP", "E019")
+def _check_signup(value: Any) -> Problems:
+    if not isinstance(value, bool):
+        yield "must be True or False."
+
+
+@_checks_key("USER_PHONE_FIELD", "E020")
+def _check_user_phone_field(value: Any) -> Problems:
+    if value is None:
+        return
+    model = get_user_model()
+    try:
+        field = model._meta.get_field(value)
+    except FieldDoesNotExist:
+        yield f"names {value!r}, which is no field of {model._meta.label}."
+        return
+    if not getattr(field, "unique", False):
+        # SECURITY: two users with one phone would each log in as whichever comes first.
+        yield f"names {value!r}, which must be unique=True: a phone belongs to one user."
+
+
+@_checks_key("TOKEN_ISSUER", "E021")
+def _check_token_issuer(value: Any) -> Problems:
+    try:
+        load_issuer(value)
+    except (ImproperlyConfigured, TypeError) as error:
+        yield Error(str(error), id="phone_otp.E021")
+        return
+    if value == "token" and not apps.is_installed("rest_framework.authtoken"):
+        yield "needs 'rest_framework.authtoken' in INSTALLED_APPS."
+
+
+@_checks_key("CAPTCHA", "E022")
+def _check_captcha(value: Any) -> Problems:
+    if value is None:
+        return
+    if not isinstance(value, Mapping) or not isinstance(value.get("BACKEND"), str):
+        yield "must be a dict with BACKEND, or None."
+        return
+    unknown = set(value) - {"BACKEND", "OPTIONS", "ON_ERROR", "WHEN"}
+    if unknown:
+        yield f"has keys that do not exist: {', '.join(sorted(map(str, unknown)))}."
+    if value.get("ON_ERROR", "deny") not in {"deny", "allow"}:
+        yield "['ON_ERROR'] must be 'deny' or 'allow'."
+    if value.get("WHEN", "always") != "always":
+        yield "['WHEN'] must be 'always'."
+    try:
+        load_captcha(value)
+    except ImproperlyConfigured as error:
+        yield Error(str(error), id="phone_otp.E022")
+
+
+@_checks_key("MESSAGE", "E023")
+def _check_message(value: Any) -> Problems:
+    if value is None:
+        return
+    if not isinstance(value, str | Promise):
+        yield "must be text, or None for the built-in one."
+        return
+    try:
+        written = str(value).format(code="012345", site="example.org")
+    except (IndexError, KeyError, ValueError, AttributeError):
+        yield "may use {code} and {site} and nothing else in braces."
+        return
+    if "012345" not in written:
+        yield "must contain {code}."
+
+
+@_checks_key("WEBOTP_DOMAIN", "E024")
+def _check_webotp_domain(value: Any) -> Problems:
+    if value is not None and not (
+        isinstance(value, str) and re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", value)
+    ):
+        yield "must be a bare domain such as 'example.org', or None."
+
+
+@_checks_key("ANDROID_APP_HASH", "E025")
+def _check_android_app_hash(value: Any) -> Problems:
+    if value is not None and not (
+        isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9+/]{11}", value)
+    ):
+        yield "must be the app's hash of 11 characters, or None."
+
+
+@_checks_key("DISPATCH", "E026")
+def _check_dispatch(value: Any) -> Problems:
+    if value != "inline":
+        yield "must be 'inline'."
+
+
+@_checks_key("TRUSTED_PROXIES", "E027")
+def _check_trusted_proxies(value: Any) -> Problems:
+    if not _is_int(value, 0, 10):
+        yield "must be the number of your own proxies, from 0 to 10."
+
+
+@_checks_key("TEST_PHONES", "E028")
+def _check_test_phones(value: Any) -> Problems:
+    if not isinstance(value, Mapping):
+        yield "must be a dict of phones."
+        return
+    for phone, entry in value.items():
+        if not _is_e164(phone):
+            yield f"names {phone!r}, which is no phone in E.164 such as '+79244501003'."
+        elif not isinstance(entry, Mapping) or set(entry) != {"code", "until"}:
+            yield f"[{phone!r}] must be a dict with 'code' and 'until'."
+        elif not _is_digits(entry["code"]):
+            yield f"[{phone!r}]['code'] must be 4 to {MAX_CODE_LENGTH} digits, as text."
+        elif not _is_in_future(entry["until"]):
+            # SECURITY: a fixed code is a door for whoever learns it; it must close by itself.
+            yield f"[{phone!r}]['until'] must be a date, and not in the past."
+
+
+@_checks_key("RETENTION_DAYS", "E029")
+def _check_retention_days(value: Any) -> Problems:
+    if not _is_int(value, 1, 3_650):
+        yield "must be whole days from 1 to 3650."
+
+
+def _is_int(value: Any, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _is_region(value: Any) -> bool:
+    return value in phonenumbers.SUPPORTED_REGIONS
+
+
+def _is_e164(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and parse(value).e164 == value
+    except InvalidPhone:
+        return False
+
+
+def _is_digits(value: Any) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(rf"[0-9]{{4,{MAX_CODE_LENGTH}}}", value))
+
+
+def _is_in_future(value: Any) -> bool:
+    try:
+        until = date.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return False
+    return isinstance(until, date) and until >= timezone.localdate()

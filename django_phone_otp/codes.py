@@ -1,0 +1,75 @@
+"""Codes: made at random, written the way each provider writes them, kept only as keyed digests.
+
+Layer 1. A code is a `str` everywhere ("012345" has a leading zero). A digest describes itself, like
+a password hash: alphabet, length and the HMAC-SHA256, so that two codes of one challenge may come
+from providers with different habits.
+"""
+
+import secrets
+import unicodedata
+from collections.abc import Iterable
+from enum import StrEnum
+
+from django.conf import settings
+from django.utils.crypto import constant_time_compare, salted_hmac
+from django.views.decorators.debug import sensitive_variables
+
+_SALT = "django_phone_otp.codes"
+MAX_CODE_LENGTH = 16  # the longest that any provider makes (sms.by)
+MAX_DIGEST_LENGTH = 96
+
+
+class Alphabet(StrEnum):
+    """What a provider's codes are made of, which decides how a typed answer is compared."""
+
+    DIGITS = "digits"  # leading zeros count, and are given back where a client lost them
+    CAPITALS = "capitals"  # letters and digits, without regard to case
+    MIXED = "mixed"  # letters and digits, "a" is not "A"
+
+
+def make_code(length: int) -> str:
+    """Make a code of decimal digits from the operating system's randomness."""
+    return "".join(secrets.choice("0123456789") for _ in range(length))
+
+
+@sensitive_variables("code")
+def make_digest(code: str, *, alphabet: Alphabet, bound_to: str) -> str:
+    """Digest a code for storage: `alphabet$length$hex`.
+
+    `bound_to` names challenge, phone and purpose: the digest of one challenge is worth nothing on
+    another. The key comes from `SECRET_KEY`: a stolen table cannot be searched for its codes, which
+    a bare hash of a million possible values could.
+    """
+    hexdigest = _hmac(_canonical(code, alphabet, len(code)), bound_to, settings.SECRET_KEY)
+    return f"{alphabet}${len(code)}${hexdigest}"
+
+
+@sensitive_variables("answer")
+def matches_any(answer: str, digests: Iterable[str], *, bound_to: str) -> bool:
+    """Compare an answer with the digests, in constant time for digests of one shape.
+
+    Keys of `SECRET_KEY_FALLBACKS` are honoured: a rotation does not refuse the codes on their way.
+    """
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    # SECURITY: every pair is compared; stopping at the first match would tell by its timing which
+    # of the codes, and which of the keys, it was.
+    found = False
+    for digest in digests:
+        alphabet, length, hexdigest = digest.split("$")
+        text = _canonical(answer, Alphabet(alphabet), int(length))
+        for key in keys:
+            found |= constant_time_compare(_hmac(text, bound_to, key), hexdigest)
+    return found
+
+
+def _hmac(text: str, bound_to: str, key: str | bytes) -> str:
+    return salted_hmac(_SALT, f"{bound_to}\n{text}", secret=key, algorithm="sha256").hexdigest()
+
+
+@sensitive_variables("code", "text")
+def _canonical(code: str, alphabet: Alphabet, length: int) -> str:
+    """Undo what people, keyboards and JSON numbers do to a code; never make two codes one."""
+    text = "".join(unicodedata.normalize("NFKC", code[:64]).split()).replace("-", "")
+    if alphabet is Alphabet.DIGITS:
+        return text.zfill(length) if text.isdecimal() else text
+    return text.upper() if alphabet is Alphabet.CAPITALS else text

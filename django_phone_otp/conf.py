@@ -1,0 +1,107 @@
+"""The one settings dict, `PHONE_OTP`, read at use. Layer 1.
+
+`read()` gives the settings as they are at this moment, so `override_settings` works with no
+receiver and nothing is frozen at import. Whether they make sense is the business of `checks`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.functional import Promise
+
+DEFAULT_LIMITS: Mapping[str, Any] = {
+    "request_ip": "20/h",
+    "confirm_ip": "60/h",
+    "send_phone": ["5/h", "10/d"],
+    "fail_phone": "10/d",
+    "fail_phone_total": 100,
+}
+
+_PERIOD_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_RATE = re.compile(r"(\d+)/(\d*)([smhd])")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`count` events in `seconds`."""
+
+    count: int
+    seconds: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Rate":
+        """Read django-ratelimit's notation, such as "5/h", "100/10s"; raises `ValueError`."""
+        found = _RATE.fullmatch(text)
+        if not found:
+            raise ValueError(f'"{text}" is not a rate such as "5/h" or "100/10m"')
+        count, multiple, unit = found.groups()
+        seconds = int(multiple or 1) * _PERIOD_SECONDS[unit]
+        if not seconds or not int(count):
+            raise ValueError(f'"{text}" allows nothing')
+        return cls(int(count), seconds)
+
+    def __str__(self) -> str:
+        return f"{self.count}/{self.seconds}s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """`PHONE_OTP` with its defaults; each field is the key in lower case."""
+
+    providers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    routes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    default_region: str | None = None
+    allowed_regions: Sequence[str] | None = None
+    code_length: int = 6
+    code_ttl: int = 300  # seconds
+    max_attempts: int = 5
+    resend_waits: Sequence[int] = (30, 60, 120, 300, 600)  # seconds
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    signup: bool = True
+    user_phone_field: str | None = None
+    token_issuer: str = "session"  # noqa: S105 (a name, no secret)
+    captcha: Mapping[str, Any] | None = None
+    message: str | Promise | None = None
+    webotp_domain: str | None = None
+    android_app_hash: str | None = None
+    dispatch: str = "inline"
+    trusted_proxies: int = 0
+    test_phones: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    retention_days: int = 30
+
+    def rates(self, name: str) -> tuple[Rate, ...]:
+        """Give the rates of a limit, such as `send_phone`."""
+        value = self.limits.get(name, DEFAULT_LIMITS[name])
+        return tuple(Rate.parse(text) for text in ([value] if isinstance(value, str) else value))
+
+    @property
+    def disabling_failures_count(self) -> int:
+        """Give the number of wrong codes in a row after which a phone is disabled."""
+        return int(self.limits.get("fail_phone_total", DEFAULT_LIMITS["fail_phone_total"]))
+
+    def attempts_for(self, code_length: int) -> int:
+        """Give the wrong codes that a challenge takes, fewer where a guess is ten times as good."""
+        return min(self.max_attempts, 3) if code_length <= 4 else self.max_attempts
+
+    def wait_after(self, sent_count: int) -> int:
+        """Give the seconds to wait after the `sent_count`-th message (from 1) of a ladder."""
+        return self.resend_waits[min(sent_count, len(self.resend_waits)) - 1]
+
+
+KEYS = tuple(each.name.upper() for each in fields(Settings))
+
+
+def read() -> Settings:
+    """Read the settings as they are now; raises `ImproperlyConfigured` for an unknown key."""
+    given: Mapping[str, Any] = getattr(django_settings, "PHONE_OTP", {})
+    try:
+        return Settings(**{key.lower(): value for key, value in given.items()})
+    except TypeError:
+        unknown = ", ".join(sorted(set(given) - set(KEYS)))
+        raise ImproperlyConfigured(
+            f"PHONE_OTP has keys that do not exist: {unknown}. Known: {', '.join(KEYS)}."
+        ) from None

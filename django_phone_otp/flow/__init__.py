@@ -1,0 +1,37 @@
+"""The flow: the only place with policy. Layer 4.
+
+Doors call `request_code`, `resend_code`, `confirm_code` and translate what comes back. Everyday
+refusals are values; exceptions are for input that is no phone and for what should not happen. The
+flow knows neither HttpRequest nor DRF.
+
+Call it outside transactions (`transaction.non_atomic_requests` for a view under `ATOMIC_REQUESTS`):
+what it counts must be committed before anybody is answered, and no transaction may be open while a
+provider is called. Django raises `RuntimeError` where that is not so.
+"""
+
+from ..choices import Refusal
+from .client import Client
+from .confirm import Answer, confirm_code
+from .request import (
+    Asked,
+    find_challenge,
+    request_code,
+    resend_code,
+    seconds_until_resend,
+)
+from .users import Login, link_phone, spend_challenge
+
+__all__ = [
+    "Answer",
+    "Asked",
+    "Client",
+    "Login",
+    "Refusal",
+    "confirm_code",
+    "find_challenge",
+    "link_phone",
+    "request_code",
+    "resend_code",
+    "seconds_until_resend",
+    "spend_challenge",
+]

@@ -1,0 +1,52 @@
+"""From a name in the settings to a class: a key, an entry point or a dotted path.
+
+Layer 2, one of the two seams. Errors are `ImproperlyConfigured`, name the setting and list what
+exists: a person reads them who has just mistyped something.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from typing import TypeVar
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+Base = TypeVar("Base")
+
+
+def load_class(
+    name: str, *, base: type[Base], known: Mapping[str, str], setting: str, group: str | None = None
+) -> type[Base]:
+    """Find the class that `name` means and make sure that it is a `base`.
+
+    `known` maps our own keys to dotted paths; `group` is the entry-point group where other packages
+    add theirs. A name with a dot that is no key is a dotted path. Our own keys win: an installed
+    package must not be able to take one over.
+    """
+    path = known.get(name) or (_entry_points(group).get(name) if group else None)
+    if path is None and "." in name:
+        path = name
+    if path is None:
+        existing = sorted({*known, *(_entry_points(group) if group else ())})
+        raise ImproperlyConfigured(
+            f'{setting} names "{name}", which does not exist. '
+            f"Use one of {', '.join(existing)}, or the dotted path of a class."
+        )
+    try:
+        found = import_string(path)
+    except ImportError as error:
+        raise ImproperlyConfigured(
+            f'{setting} names "{name}", which cannot be imported: {error}'
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise ImproperlyConfigured(
+            f'{setting} names "{name}", which is no subclass of {base.__module__}.{base.__name__}.'
+        )
+    return found
+
+
+@cache
+def _entry_points(group: str) -> Mapping[str, str]:
+    """Read the installed packages' entry points once: they do not change while a process runs."""
+    return {point.name: point.value.replace(":", ".") for point in entry_points(group=group)}

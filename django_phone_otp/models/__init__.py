@@ -1,0 +1,21 @@
+"""What is stored, and the transitions between its states. Layer 3.
+
+Every transition is one conditional UPDATE in a queryset method that says whether it happened. What
+may follow upon what is policy and lives in `flow`.
+"""
+
+from .account import ProviderAccount
+from .attempts import ConfirmAttempt, DeliveryAttempt
+from .challenge import IssuedCode, PhoneChallenge
+from .ledger import PhoneLedger
+from .user_phone import UserPhone
+
+__all__ = [
+    "ConfirmAttempt",
+    "DeliveryAttempt",
+    "IssuedCode",
+    "PhoneChallenge",
+    "PhoneLedger",
+    "ProviderAccount",
+    "UserPhone",
+]

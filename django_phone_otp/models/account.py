@@ -1,0 +1,49 @@
+"""The account: how this site uses a provider, as an operator set it up. Layer 3."""
+
+from typing import Any
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from ..exceptions import BrokenSeal
+from ..sealing import seal, unseal
+
+
+def sealed_nothing() -> str:
+    """Seal an account without options."""
+    return seal({})
+
+
+class ProviderAccount(models.Model):
+    """Settings of a provider in a row; they count beside those of `PHONE_OTP["PROVIDERS"]`.
+
+    `backend` is a registry key or an entry point's name, `regions` a list of ISO 3166 codes (empty:
+    all), `priority` the place in the order when no route is set, the lowest first.
+    """
+
+    alias = models.SlugField(_("alias"), max_length=64, unique=True)
+    backend = models.CharField(_("provider"), max_length=64)
+    sealed_options = models.TextField(default=sealed_nothing, editable=False, db_column="options")
+    enabled = models.BooleanField(_("enabled"), default=True)
+    priority = models.SmallIntegerField(_("priority"), default=100)
+    regions = models.JSONField(_("regions"), default=list, blank=True)
+
+    class Meta:
+        verbose_name = _("provider account")
+        verbose_name_plural = _("provider accounts")
+        ordering = ("priority", "alias")
+
+    def __str__(self) -> str:
+        return self.alias
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Open the options, secrets among them; raises `BrokenSeal` with the account's name."""
+        try:
+            return unseal(self.sealed_options)
+        except BrokenSeal as error:
+            raise BrokenSeal(f'account "{self.alias}": {error}') from None
+
+    @options.setter
+    def options(self, options: dict[str, Any]) -> None:
+        self.sealed_options = seal(options)

@@ -1,0 +1,268 @@
+"""The challenge: one request to prove a phone, and its transitions. Layer 3."""
+
+import secrets
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Least
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from ..choices import OPEN_STATES, STORED_STATES, Channel, Custody, Purpose, State
+from ..codes import MAX_DIGEST_LENGTH
+from ..phone import MAX_E164_LENGTH, mask
+from .ledger import PhoneLedger
+
+# A code this short is alone: with two codes valid at once every guess would be worth two.
+ALONE_UP_TO_LENGTH = 4
+
+
+def new_public_id() -> str:
+    """Make an identifier of 192 random bits: who knows it may answer the challenge."""
+    return secrets.token_urlsafe(24)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IssuedCode:
+    """What a delivery changes in its challenge; `state` is `SENDING` while it is uncertain.
+
+    `attempts_left` is the most that a code of this length may take. No digest where the provider is
+    the judge.
+    """
+
+    state: State
+    sent_at: datetime | None
+    expires_at: datetime
+    code_digest: str
+    code_length: int
+    attempts_left: int
+    account: str
+    provider: str
+    provider_ref: str
+    channel: Channel
+    custody: Custody
+
+
+def _digest_to_keep(new_length: int) -> Case | Value:
+    if new_length <= ALONE_UP_TO_LENGTH:
+        return Value("")
+    is_long = Q(code_length__gt=ALONE_UP_TO_LENGTH)
+    return Case(When(is_long, then=F("code_digest")), default=Value(""))
+
+
+class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
+    """Questions and transitions of challenges; each transition says whether it happened."""
+
+    def in_state(self, state: str, now: datetime) -> "PhoneChallengeQuerySet":
+        """Choose those that a person would be told are in this state."""
+        stored = Q(state=state)
+        if state in OPEN_STATES:
+            return self.filter(stored, expires_at__gt=now, attempts_left__gt=0)
+        is_open = Q(state__in=OPEN_STATES)
+        if state == State.LOCKED:
+            return self.filter(is_open, attempts_left=0)
+        if state == State.EXPIRED:
+            return self.filter(is_open, attempts_left__gt=0, expires_at__lte=now)
+        return self.filter(stored)
+
+    def live(self, now: datetime) -> "PhoneChallengeQuerySet":
+        """Choose those that take an answer now."""
+        return self.filter(state__in=OPEN_STATES, expires_at__gt=now, attempts_left__gt=0)
+
+    def take_try(self, pk: int, now: datetime) -> bool:
+        """Count one answer, before anybody compares it.
+
+        SECURITY: this is what makes guesses scarce. Of any number of answers at one moment only as
+        many as there are tries left get past this UPDATE.
+        """
+        return bool(self.live(now).filter(pk=pk).update(attempts_left=F("attempts_left") - 1))
+
+    def verify(self, challenge: "PhoneChallenge", now: datetime) -> bool:
+        """Turn an open challenge verified, once; the caller has taken a try and compared."""
+        is_open = self.filter(pk=challenge.pk, state__in=OPEN_STATES, expires_at__gt=now)
+        happened = is_open.update(state=State.VERIFIED, verified_at=now)
+        if happened:
+            challenge.state, challenge.verified_at = State.VERIFIED, now
+        return bool(happened)
+
+    def spend(
+        self,
+        pk: int,
+        *,
+        purpose: Purpose,
+        verified_after: datetime,
+        now: datetime,
+        user_id: models.Subquery | int | None,
+    ) -> bool:
+        """Spend a verified challenge, once, and note for whom."""
+        return bool(
+            self.filter(
+                pk=pk,
+                purpose=purpose,
+                state=State.VERIFIED,
+                verified_at__gt=verified_after,
+                spent_at__isnull=True,
+            ).update(spent_at=now, user_id=user_id)
+        )
+
+    def record_code(self, challenge: "PhoneChallenge", code: "IssuedCode") -> bool:
+        """Take over the code of a delivery; the one before it goes on counting for its own time.
+
+        Fewer tries than are left lower them, more never raise them: wrong answers survive a resend.
+        On success `challenge` holds the changes.
+        """
+        changes = asdict(code)
+        changes["attempts_left"] = Least(F("attempts_left"), code.attempts_left)
+        happened = self.filter(pk=challenge.pk, state__in=OPEN_STATES).update(
+            # These two come first: MariaDB assigns from left to right and would read the new
+            # values in the place of the old ones.
+            previous_code_digest=_digest_to_keep(code.code_length),
+            previous_code_expires_at=F("expires_at"),
+            **changes,
+        )
+        if happened:
+            left = min(challenge.attempts_left, code.attempts_left)
+            for name, value in {**changes, "attempts_left": left}.items():
+                setattr(challenge, name, value)
+        return bool(happened)
+
+    def mark_failed(self, challenge: "PhoneChallenge") -> bool:
+        """Note that nothing went out; where an earlier code did, the challenge stays as it is."""
+        happened = self.filter(pk=challenge.pk, state=State.SENDING).update(state=State.FAILED)
+        if happened:
+            challenge.state = State.FAILED
+        return bool(happened)
+
+    def cancel(self, pk: int) -> bool:
+        """Close an open challenge for good."""
+        return bool(self.filter(pk=pk, state__in=OPEN_STATES).update(state=State.CANCELLED))
+
+
+class PhoneChallenge(models.Model):
+    """One request to prove one phone for one purpose.
+
+    `expires_at` is the end of the newest code, or of the wait for it. `account`, `provider` and
+    `channel` are those of the last delivery; `user` is who asked (link) or was logged in (login).
+    """
+
+    public_id = models.CharField(
+        _("identifier"), max_length=32, unique=True, default=new_public_id, editable=False
+    )
+    phone = models.CharField(_("phone"), max_length=MAX_E164_LENGTH)
+    # The phone's counters, joined to spare a query on each answer.
+    ledger = models.ForeignKey(
+        PhoneLedger, on_delete=models.CASCADE, related_name="challenges", verbose_name=_("ledger")
+    )
+    region = models.CharField(_("region"), max_length=3, blank=True)
+    purpose = models.CharField(
+        _("purpose"), max_length=16, choices=Purpose.listed, default=Purpose.LOGIN
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("user"),
+    )
+    state = models.CharField(_("state"), max_length=16, choices=State.listed, default=State.SENDING)
+    attempts_left = models.PositiveSmallIntegerField(_("tries left"))
+
+    code_digest = models.CharField(max_length=MAX_DIGEST_LENGTH, blank=True, editable=False)
+    code_length = models.PositiveSmallIntegerField(_("length of the code"))
+    previous_code_digest = models.CharField(
+        max_length=MAX_DIGEST_LENGTH, blank=True, editable=False
+    )
+    previous_code_expires_at = models.DateTimeField(null=True, editable=False)
+
+    account = models.CharField(_("account"), max_length=64, blank=True)
+    provider = models.CharField(_("provider"), max_length=64, blank=True)
+    provider_ref = models.CharField(_("provider's reference"), max_length=128, blank=True)
+    channel = models.CharField(_("channel"), max_length=16, choices=Channel.listed)
+    custody = models.CharField(_("custody"), max_length=16, choices=Custody.listed)
+
+    ip = models.GenericIPAddressField(_("address"), null=True, blank=True)
+    user_agent = models.CharField(_("user agent"), max_length=200, blank=True)
+
+    created_at = models.DateTimeField(_("asked"), default=timezone.now, editable=False)
+    sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
+    expires_at = models.DateTimeField(_("expires"))
+    verified_at = models.DateTimeField(_("verified at"), null=True, blank=True)
+    spent_at = models.DateTimeField(_("spent"), null=True, blank=True)
+
+    objects = PhoneChallengeQuerySet.as_manager()
+
+    # Whether spending it made a new user; known only to the object that was spent, not stored.
+    created_user = False
+
+    class Meta:
+        verbose_name = _("phone challenge")
+        verbose_name_plural = _("phone challenges")
+        indexes = (
+            # The admin's list, its search by phone and its filter by state.
+            models.Index(fields=["-created_at"], name="phone_otp_challenge_created"),
+            models.Index(fields=["phone", "-created_at"], name="phone_otp_challenge_phone"),
+            models.Index(fields=["state", "-created_at"], name="phone_otp_challenge_state"),
+        )
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(state__in=STORED_STATES), name="phone_otp_challenge_state_is_stored"
+            ),
+            models.CheckConstraint(
+                condition=Q(state=State.VERIFIED, verified_at__isnull=False)
+                | (~Q(state=State.VERIFIED) & Q(verified_at__isnull=True)),
+                name="phone_otp_challenge_verified_has_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(spent_at__isnull=True) | Q(state=State.VERIFIED),
+                name="phone_otp_challenge_spent_is_verified",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=State.SENT) | Q(sent_at__isnull=False),
+                name="phone_otp_challenge_sent_has_time",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.masked_phone}, {self.get_purpose_display()}, {self.created_at:%Y-%m-%d %H:%M}"
+        )
+
+    @property
+    def masked_phone(self) -> str:
+        """Give the phone as a stranger may see it."""
+        return mask(self.phone)
+
+    @property
+    def hint(self) -> str:
+        """Tell the person what to do, in the active language."""
+        return str(Channel(self.channel).hint)
+
+    def state_at(self, now: datetime) -> State:
+        """Give the state that a person would be told: the stored one, or what became of it."""
+        if self.state in OPEN_STATES:
+            if not self.attempts_left:
+                return State.LOCKED
+            if self.expires_at <= now:
+                return State.EXPIRED
+        return State(self.state)
+
+    def valid_digests(self, now: datetime) -> list[str]:
+        """Give the digests of the codes that still count, the newest first."""
+        digests = [self.code_digest] if self.code_digest and self.expires_at > now else []
+        previous_until = self.previous_code_expires_at
+        if self.previous_code_digest and previous_until and previous_until > now:
+            digests.append(self.previous_code_digest)
+        return digests
+
+    @property
+    def bound_to(self) -> str:
+        """Name what a code's digest is bound to."""
+        return f"{self.public_id}\n{self.phone}\n{self.purpose}"
+
+    def seconds_left(self, now: datetime) -> int:
+        """Give the seconds until the newest code expires, rounded up, never below 0."""
+        return max(0, -((now - self.expires_at) // timedelta(seconds=1)))

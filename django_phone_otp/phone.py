@@ -1,0 +1,79 @@
+"""Phone numbers: from what a person types to E.164, and from E.164 to what a stranger may see.
+
+Layer 1. Past this module a phone is always a `str` in E.164 (ITU-T E.164: "+", country code,
+national number, 15 digits at most). The numbering plans are those of Google's libphonenumber.
+"""
+
+import unicodedata
+from dataclasses import dataclass
+from re import compile as regex
+
+import phonenumbers
+from django.utils.translation import gettext as _
+from phonenumbers import PhoneNumberType
+
+from .exceptions import InvalidPhone
+
+MAX_TYPED_LENGTH = 40  # characters; the longest number with all its punctuation has about 25
+MAX_E164_LENGTH = 16  # "+" and 15 digits
+
+_TYPED = regex(r"\+?[\d\s().\-\u2010-\u2015/]+")
+
+# Numbers whose owner is paid by the caller, or that cannot receive a code at all.
+_NEVER_CALLED = frozenset(
+    {
+        PhoneNumberType.PREMIUM_RATE,
+        PhoneNumberType.SHARED_COST,
+        PhoneNumberType.TOLL_FREE,
+        PhoneNumberType.UAN,
+        PhoneNumberType.PAGER,
+        PhoneNumberType.VOICEMAIL,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """A valid number: `e164`, its ISO 3166 `region` ("" where it has none), and its kind."""
+
+    e164: str
+    region: str
+    is_callable: bool
+
+
+def parse(typed: str, default_region: str | None = None) -> Phone:
+    """Read a number as a person types it.
+
+    `default_region` (ISO 3166, such as "RU") is for numbers without "+". Raises `InvalidPhone`,
+    with a translated message that says what to do, for everything that is not exactly one valid
+    number: letters, extensions, control characters, over-long input. Premium-rate and shared-cost
+    numbers are valid, with `is_callable` false.
+    """
+    # SECURITY: only what is left of the text after NFKC is read, and all of it: libphonenumber by
+    # itself looks for a number *inside* the text, so that one phone would be counted under many.
+    text = unicodedata.normalize("NFKC", typed[: MAX_TYPED_LENGTH + 1]).strip()
+    if len(typed) > MAX_TYPED_LENGTH or not _TYPED.fullmatch(text):
+        raise InvalidPhone(_("Enter a phone number, with digits, spaces and + only."))
+    if default_region is None and not text.startswith("+"):
+        raise InvalidPhone(_("Enter the phone number with + and the country code."))
+    try:
+        number = phonenumbers.parse(text, default_region)
+    except phonenumbers.NumberParseException:
+        raise InvalidPhone(_("This is not a phone number.")) from None
+    if not phonenumbers.is_valid_number(number):
+        raise InvalidPhone(_("This phone number does not exist. Check its digits."))
+    return Phone(
+        e164=phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
+        region=phonenumbers.region_code_for_number(number) or "",
+        is_callable=phonenumbers.number_type(number) not in _NEVER_CALLED,
+    )
+
+
+def mask(e164: str) -> str:
+    """Hide all but the country code and the last three digits: "+7•••••••003"."""
+    try:
+        country = f"+{phonenumbers.parse(e164).country_code}"
+    except phonenumbers.NumberParseException:
+        country = ""
+    hidden = max(len(e164) - len(country) - 3, 0)
+    return country + "•" * hidden + e164[len(country) + hidden :]

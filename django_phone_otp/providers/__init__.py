@@ -1,0 +1,43 @@
+"""Providers: thin translations between our words and a service's wire. Layer 3.
+
+A provider is stateless: options in, wire format out; no database, no request of a person. What to
+do after a failure is policy and lives in `flow.dispatch`.
+"""
+
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from ..loading import load_class
+from .base import Provider
+
+# Keys are stored in rows and never change. One line for each provider.
+REGISTRY = {
+    "telefon-ip-flash": "django_phone_otp.providers.telefon_ip.TelefonIPFlashCall",
+    "telefon-ip-sms": "django_phone_otp.providers.telefon_ip.TelefonIPSMS",
+    "console": "django_phone_otp.providers.local.Console",
+    "locmem": "django_phone_otp.providers.local.LocMem",
+}
+ENTRY_POINT_GROUP = "django_phone_otp.providers"
+
+
+def load_provider(backend: str, options: dict[str, object], *, setting: str) -> Provider[Any]:
+    """Make the provider that a setting or an account describes.
+
+    Raises `ImproperlyConfigured`, which names `setting`, for a backend that does not exist and for
+    options that do not fit its schema.
+    """
+    found = load_class(
+        backend,
+        base=Provider,  # type: ignore[type-abstract]
+        known=REGISTRY,
+        group=ENTRY_POINT_GROUP,
+        setting=f"{setting}['BACKEND']",
+    )
+    parsed, problems = found.Options.parse(options)
+    if parsed is None:
+        raise ImproperlyConfigured(f"{setting}['OPTIONS']: {' '.join(problems)}")
+    return found(parsed)
+
+
+__all__ = ["ENTRY_POINT_GROUP", "REGISTRY", "Provider", "load_provider"]

@@ -1,0 +1,172 @@
+"""What a provider is: the one required method, and honest defaults for the rest. Layer 3."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, fields
+from decimal import Decimal
+from typing import Any, ClassVar, Generic, Never, TypeVar
+
+from .. import transport
+from ..choices import Channel, Custody
+from ..codes import Alphabet
+from ..exceptions import (
+    DeliveryUncertain,
+    InsufficientFunds,
+    Misconfigured,
+    NoAnswer,
+    NotConnected,
+    ProviderRejected,
+    ProviderThrottled,
+    ProviderUnavailable,
+)
+from ..transport import Transport, WireReply, WireRequest
+from .options import ProviderOptions
+
+OptionsT = TypeVar("OptionsT", bound=ProviderOptions)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartRequest:
+    """What a provider is asked to deliver.
+
+    `phone` is E.164. `code` and the `text` around it are there with LOCAL custody only.
+    """
+
+    phone: str
+    code: str = field(default="", repr=False)
+    text: str = field(default="", repr=False)
+    language: str = "en"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Started:
+    """What a provider says it did.
+
+    `code` is the code that is on its way: required with RETURNED custody, with LOCAL given only by
+    a provider that echoes it. `reference` is the provider's name for the delivery, `cost` its price
+    in `currency` (ISO 4217), where it tells them.
+    """
+
+    code: str = field(default="", repr=False)
+    reference: str = ""
+    cost: Decimal | None = None
+    currency: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Balance:
+    """What is left in an account: an amount of money, or of messages when `currency` is empty."""
+
+    amount: Decimal
+    currency: str = ""
+
+
+class Provider(ABC, Generic[OptionsT]):
+    """Base of all providers.
+
+    A class sets `key` (short, lower case, for ever: it is stored in rows), `channel`, `custody`
+    and, where codes have a length and an alphabet of their own, `code_length` and `alphabet`; it
+    names its schema in `Options` and writes `start`. Stateless: an instance may serve any thread.
+    """
+
+    key: ClassVar[str]
+    channel: ClassVar[Channel]
+    Options: ClassVar[type[ProviderOptions]] = ProviderOptions
+    custody: Custody  # set in `__init__` where it depends on the options
+    code_length: int | None = None  # None: the site decides
+    alphabet: Alphabet = Alphabet.DIGITS
+
+    def __init__(self, options: OptionsT, send: Transport = transport.send) -> None:
+        self.options = options
+        self._send = send
+
+    @abstractmethod
+    def start(self, request: StartRequest) -> Started:
+        """Deliver one code, once. Sends and costs money; never repeats by itself.
+
+        Raises a `DeliveryError`: the subclass tells the dispatcher whether anything may have gone
+        out and what to do next.
+        """
+
+    def check(self, reference: str, phone: str, code: str) -> bool:
+        """Ask the provider whether the answer is right (REMOTE custody only).
+
+        `reference` is the one that `start` gave. Raises a `DeliveryError` when there is no verdict.
+        """
+        raise NotImplementedError(f"{self.key} does not judge answers: custody {self.custody}")
+
+    def poll(self, reference: str, phone: str) -> bool:
+        """Ask the provider whether the person has called (PRESENCE custody only)."""
+        raise NotImplementedError(f"{self.key} waits for nobody: custody {self.custody}")
+
+    def supports(self, phone: str) -> bool:
+        """Say whether this provider can serve a number at all, without asking it."""
+        return True
+
+    def wire_phone(self, phone: str) -> str:
+        """Write an E.164 number the way the service wants it: by default the digits alone."""
+        return phone.removeprefix("+")
+
+    def balance(self) -> Balance | None:
+        """Ask what is left in the account; None where the service does not tell."""
+        return None
+
+    def cancel(self, reference: str) -> bool:
+        """Call a delivery back; False where the service cannot, which is the default."""
+        return False
+
+    def redact(self, text: str) -> str:
+        """Take our secrets out of a service's words: some repeat the token that they refuse."""
+        for each in fields(self.options):
+            value = getattr(self.options, each.name)
+            if each.metadata.get("secret") and value:
+                text = text.replace(str(value), "***")
+        return text
+
+    def call(self, method: str, path: str, **parts: Any) -> WireReply:
+        """Send one request to the service; errors of the transport become ours.
+
+        `path` follows `base_url`; `parts` are the other fields of `transport.WireRequest`.
+        """
+        request = WireRequest(
+            method=method,
+            url=self.options.base_url.rstrip("/") + path,
+            timeout_seconds=self.options.timeout,
+            **parts,
+        )
+        try:
+            return self._send(request)
+        except NotConnected as error:
+            raise ProviderUnavailable(str(error)) from None
+        except NoAnswer as error:
+            raise DeliveryUncertain(str(error)) from None
+
+    def read_object(self, reply: WireReply) -> dict[str, Any]:
+        """Decode a reply that must be a JSON object, or raise what its status says.
+
+        A server error is uncertain even when it explains itself: the message may be on its way.
+        """
+        if reply.status >= 500:
+            raise DeliveryUncertain(f"HTTP {reply.status}")
+        try:
+            decoded = reply.json()
+        except ValueError:
+            decoded = None
+        if isinstance(decoded, dict):
+            return decoded
+        if 200 <= reply.status < 300:
+            raise DeliveryUncertain(f"HTTP {reply.status} without a JSON object")
+        self.reject(reply.status)
+
+    def reject(self, status: int, words: str = "") -> Never:
+        """Raise the error that a refusal with this HTTP status stands for.
+
+        `words` are the service's own, for operators; nothing is concluded from them.
+        """
+        detail = f"HTTP {status} {words}".strip()
+        if status in {401, 403, 404} or 300 <= status < 400:
+            raise Misconfigured(detail)
+        if status == 402:
+            raise InsufficientFunds(detail)
+        if status == 429:
+            raise ProviderThrottled(detail)
+        raise ProviderRejected(detail)

@@ -1,0 +1,78 @@
+"""The typed schema of a provider's options. Layer 3.
+
+A frozen dataclass is the schema: settings are checked against it, the admin's form is made from it,
+and the provider reads typed attributes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Self, get_args, get_type_hints
+from urllib.parse import urlsplit
+
+_LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
+MAX_TIMEOUT_SECONDS = 60.0
+
+
+def option(*, default: Any = MISSING, help: str = "", secret: bool = False) -> Any:
+    """Declare one option; without a default it is required, a secret is never shown again."""
+    return field(default=default, repr=not secret, metadata={"help": help, "secret": secret})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderOptions:
+    """Base of all schemas; a subclass adds fields with `option()` and overrides defaults."""
+
+    base_url: str = option(default="", help="Scheme and host of the service, with any prefix.")
+    timeout: float = option(default=10.0, help="Seconds for the whole exchange.")
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any]) -> tuple[Self | None, list[str]]:
+        """Check a mapping and make the options from it.
+
+        Gives the options and an empty list, or None and one sentence for each problem. Sentences
+        name options and types, never values: a value may be a secret.
+        """
+        known = {each.name: each for each in fields(cls)}
+        types = get_type_hints(cls)
+        problems = [
+            f'"{name}" is not an option; known: {", ".join(sorted(known))}.'
+            for name in given
+            if name not in known
+        ]
+        for name, each in known.items():
+            if name not in given:
+                if each.default is MISSING:
+                    problems.append(f'"{name}" is missing.')
+            elif not _fits(given[name], types[name]):
+                wanted = " or ".join(
+                    each.__name__ for each in get_args(types[name]) or [types[name]]
+                )
+                problems.append(f'"{name}" must be {wanted}.')
+        if problems:
+            return None, problems
+        parsed = cls(**given)
+        problems = list(parsed.find_problems())
+        return (None, problems) if problems else (parsed, [])
+
+    def find_problems(self) -> list[str]:
+        """Check values that have the right types; a subclass adds what it knows."""
+        problems = []
+        if not 0 < self.timeout <= MAX_TIMEOUT_SECONDS:
+            problems.append(f'"timeout" must be above 0 and at most {MAX_TIMEOUT_SECONDS} seconds.')
+        if self.base_url:
+            # SECURITY: secrets travel in these addresses and headers; plain HTTP would show them to
+            # everybody on the way. Loopback is the test gateway's.
+            address = urlsplit(self.base_url)
+            is_safe = address.scheme == "https" or (
+                address.scheme == "http" and address.hostname in _LOOPBACK_HOSTS
+            )
+            if not is_safe or not address.hostname:
+                problems.append('"base_url" must begin with https:// and name a host.')
+        return problems
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    allowed = get_args(wanted) or (wanted,)
+    if isinstance(value, bool):
+        return bool in allowed
+    return isinstance(value, allowed) or (isinstance(value, int) and float in allowed)

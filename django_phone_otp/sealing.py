@@ -1,0 +1,45 @@
+"""Secrets at rest: sealed with Fernet under keys derived from `SECRET_KEY` and its fallbacks.
+
+Layer 1. For options of provider accounts, which must be read again; codes never are, so they are
+digests (see `codes`).
+"""
+
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+from django.utils.encoding import force_bytes
+
+from .exceptions import BrokenSeal
+
+
+def seal(options: Mapping[str, Any]) -> str:
+    """Encrypt a JSON object; the result is a Fernet token in ASCII."""
+    return _fernet().encrypt(json.dumps(dict(options)).encode()).decode()
+
+
+def unseal(token: str) -> dict[str, Any]:
+    """Decrypt what `seal` made; raises `BrokenSeal` when no present key fits."""
+    try:
+        opened: dict[str, Any] = json.loads(_fernet().decrypt(token.encode()))
+    except InvalidToken:
+        raise BrokenSeal(
+            "neither SECRET_KEY nor SECRET_KEY_FALLBACKS opens these options"
+        ) from None
+    return opened
+
+
+def _fernet() -> MultiFernet:
+    secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return MultiFernet([Fernet(_derive_key(force_bytes(secret))) for secret in secrets])
+
+
+def _derive_key(secret: bytes) -> bytes:
+    # HKDF (RFC 5869): a key for this use only; the label keeps it apart from Django's own signing.
+    derivation = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"django_phone_otp.sealing")
+    return urlsafe_b64encode(derivation.derive(secret))

@@ -1,0 +1,224 @@
+"""The only HTTP client: one method, from a request to a reply.
+
+Layer 2, one of the two seams. It sets a timeout to connect, a timeout between bytes and a deadline
+for the whole exchange, caps the body, follows no redirect, repeats nothing, verifies TLS and keeps
+one pool of connections per thread. To fake HTTP, write a function from `WireRequest` to
+`WireReply`.
+
+SECURITY: addresses of providers hold secrets. Errors are made anew, `from None`, with method and
+host only, and urllib3's own log lines are dropped while a call runs.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
+from io import BufferedReader, RawIOBase
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from .exceptions import NoAnswer, NotConnected, TransportError
+
+MAX_BODY_BYTES = 256 * 1024
+MAX_CONNECT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WireRequest:
+    """What goes out. Everything that may hold a secret or a code is kept out of the `repr`."""
+
+    method: str
+    url: str = field(repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
+    basic_auth: tuple[str, str] | None = field(default=None, repr=False)
+    timeout_seconds: float
+
+    @property
+    def host(self) -> str:
+        """Name the other side, without the parts of the address that may be secret."""
+        return urlsplit(self.url).hostname or "?"
+
+
+@dataclass(frozen=True, slots=True)
+class WireReply:
+    """What came back, at any HTTP status, whole."""
+
+    status: int
+    body: bytes = field(repr=False)
+
+    def json(self) -> Any:
+        """Decode the body; raises `ValueError` for what is not JSON in UTF-8."""
+        try:
+            return json.loads(self.body.decode())
+        except RecursionError:
+            raise ValueError("JSON nested too deeply") from None
+
+
+Transport = Callable[[WireRequest], WireReply]
+
+
+def send(request: WireRequest) -> WireReply:
+    """Send one request and read its whole reply within `timeout_seconds`.
+
+    Raises `NotConnected` when nothing was sent, `NoAnswer` when something was and no whole reply of
+    at most `MAX_BODY_BYTES` came in time. A redirect is a reply like any other.
+    """
+    _exchange.deadline = time.monotonic() + request.timeout_seconds
+    _exchange.wrote = False
+    _exchange.running = True
+    try:
+        return _send(request)
+    except TransportError:
+        raise
+    except Exception as error:  # noqa: BLE001 (every library below has errors of its own)
+        # SECURITY: neither `str(error)` nor its traceback may go on: both carry the address.
+        kind = NoAnswer if _exchange.wrote else NotConnected
+        reason = type(error).__name__
+    finally:
+        _exchange.running = False
+    raise kind(f"{request.method} {request.host}: {reason}") from None
+
+
+def _send(request: WireRequest) -> WireReply:
+    with _session().request(
+        request.method,
+        request.url,
+        params=request.query,
+        data=request.form,
+        auth=request.basic_auth,
+        headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+        timeout=(min(MAX_CONNECT_SECONDS, request.timeout_seconds), request.timeout_seconds),
+        allow_redirects=False,
+        stream=True,
+    ) as response:
+        body = response.raw.read(MAX_BODY_BYTES + 1, decode_content=False)
+        if len(body) > MAX_BODY_BYTES:
+            raise NoAnswer(f"{request.method} {request.host}: more than {MAX_BODY_BYTES} bytes")
+        return WireReply(response.status_code, body)
+
+
+class _Exchange(threading.local):
+    """The exchange that runs in this thread: its deadline, and whether a byte has left."""
+
+    deadline = 0.0
+    wrote = False
+    running = False
+    session: requests.Session | None = None
+
+
+_exchange = _Exchange()
+
+
+def _session() -> requests.Session:
+    if _exchange.session is None:
+        session = requests.Session()
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, _Adapter(max_retries=0))
+        # A provider's cookies are nothing to keep between the logins of different people.
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        _exchange.session = session
+    return _exchange.session
+
+
+class _DeadlineSocket:
+    """A connected socket whose every read is bounded by the deadline of the running exchange.
+
+    A timeout of `requests` bounds the wait for each single byte: a server that sends one byte every
+    half second holds a worker for ever. Here each wait gets what is left of the whole.
+    """
+
+    def __init__(self, socket: Any) -> None:
+        self._socket = socket
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+    def sendall(self, data: Any, *args: Any) -> None:
+        _exchange.wrote = True
+        self._socket.settimeout(_seconds_left())
+        self._socket.sendall(data, *args)
+
+    def makefile(self, *_args: Any, **_kwargs: Any) -> BufferedReader:
+        # Like the socket's own, the file outlives `close()` of the socket by a reference to it.
+        return BufferedReader(_DeadlineReader(self._socket, self._socket.makefile("rb", 0)))
+
+
+class _DeadlineReader(RawIOBase):
+    def __init__(self, socket: Any, stream: RawIOBase) -> None:
+        self._socket = socket
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._socket.settimeout(_seconds_left())
+        return self._stream.readinto(buffer)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def _seconds_left() -> float:
+    left = _exchange.deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("deadline of the exchange")
+    return left
+
+
+class _DeadlineHTTPConnection(HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        self.sock = _DeadlineSocket(self.sock)
+
+
+class _DeadlineHTTPSConnection(HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        self.sock = _DeadlineSocket(self.sock)
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _DeadlineHTTPConnection
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _DeadlineHTTPSConnection
+
+
+_POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        # A SOCKS proxy brings connections of its own, which could not tell "sent" from "not sent".
+        if not proxy.lower().startswith(("http://", "https://")):
+            raise requests.exceptions.InvalidProxyURL("only HTTP proxies are supported")
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+class _DropWhileRunning(logging.Filter):
+    """SECURITY: urllib3 logs whole addresses at DEBUG; without this the providers' secrets show."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not _exchange.running
+
+
+for _name in ("connectionpool", "connection", "poolmanager", "response", "util.retry"):
+    logging.getLogger(f"urllib3.{_name}").addFilter(_DropWhileRunning())
