@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import IO, Any
 
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 
@@ -23,7 +24,7 @@ class SmallJSONParser(JSONParser):
         try:
             return super().parse(bounded, media_type, parser_context)  # type: ignore[arg-type]
         except RecursionError:
-            raise ParseError("JSON is nested too deeply.") from None
+            raise ParseError(_("The JSON is nested too deeply.")) from None
 
 
 class _Bounded:
@@ -38,5 +39,5 @@ class _Bounded:
         data = self._stream.read(wanted)
         self._left -= len(data)
         if self._left < 0:
-            raise ParseError(f"The body has more than {MAX_BODY_BYTES} bytes.")
+            raise ParseError(_("The body is too large."))
         return data

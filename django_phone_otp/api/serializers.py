@@ -1,7 +1,8 @@
 """The shapes of what comes in; what goes out is built in `answers`. Layer 5."""
 
-from typing import Any
+from typing import Any, ClassVar, NoReturn
 
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from ..choices import Channel, Purpose
@@ -10,12 +11,26 @@ from ..phone import MAX_TYPED_LENGTH
 MAX_TOKEN_LENGTH = 4096  # characters; captcha tokens reach 2 kB
 
 
+class WordField(serializers.ChoiceField):
+    """One of a closed set of words; the error lists them and does not repeat what was sent.
+
+    What a stranger sent need not even be text that can be written out again: JSON may hold half of
+    a surrogate pair.
+    """
+
+    default_error_messages: ClassVar[dict[str, Any]] = {"invalid_choice": _("Use one of: {words}.")}
+
+    def fail(self, key: str, **arguments: Any) -> NoReturn:
+        """Raise the error, with the words for its message."""
+        super().fail(key, words=", ".join(self.choices), **arguments)
+
+
 class RequestSerializer(serializers.Serializer[Any]):
     """Body of `request/`."""
 
     phone = serializers.CharField(max_length=MAX_TYPED_LENGTH)
-    channel = serializers.ChoiceField(choices=Channel.choices, required=False, allow_null=True)
-    purpose = serializers.ChoiceField(choices=Purpose.choices, default=Purpose.LOGIN)
+    channel = WordField(choices=Channel.choices, required=False, allow_null=True)
+    purpose = WordField(choices=Purpose.choices, default=Purpose.LOGIN)
     captcha_token = serializers.CharField(
         max_length=MAX_TOKEN_LENGTH, required=False, allow_blank=True, default=""
     )
@@ -25,7 +40,7 @@ class ResendSerializer(serializers.Serializer[Any]):
     """Body of `resend/`."""
 
     challenge = serializers.CharField(max_length=64)
-    channel = serializers.ChoiceField(choices=Channel.choices, required=False, allow_null=True)
+    channel = WordField(choices=Channel.choices, required=False, allow_null=True)
 
 
 class ConfirmSerializer(serializers.Serializer[Any]):

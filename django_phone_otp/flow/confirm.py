@@ -14,7 +14,6 @@ from django.views.decorators.debug import sensitive_variables
 from .. import codes, conf, signals
 from ..choices import Custody, Refusal
 from ..conf import Settings
-from ..exceptions import DeliveryError
 from ..models import ConfirmAttempt, PhoneChallenge, PhoneLedger
 from . import limits
 from .accounts import find_account
@@ -67,23 +66,35 @@ def confirm_code(
         return _refuse(denial, challenge, client)
     if not PhoneChallenge.objects.take_try(challenge.pk, now):
         return _refuse(_explain_lost_try(challenge, settings, now), challenge, client)
-    try:
-        is_right = _judge(challenge, code, settings, now)
-    except DeliveryError as error:
-        logger.error("judge_unavailable account=%s reason=%s", challenge.account, error)
+    is_right = _judge(challenge, code, settings, now)
+    if is_right is None:
         return _refuse(Denial(Refusal.UNAVAILABLE), challenge, client)
     return _settle(challenge, is_right, settings, client)
 
 
 @sensitive_variables("code")
-def _judge(challenge: PhoneChallenge, code: str, settings: Settings, now: datetime) -> bool:
-    """Compare an answer for which a try has been taken, or have the provider compare it."""
+def _judge(challenge: PhoneChallenge, code: str, settings: Settings, now: datetime) -> bool | None:
+    """Compare an answer for which a try has been taken, or have the provider compare it.
+
+    None when the provider is the judge and gives no verdict.
+    """
     if challenge.custody == Custody.REMOTE:
-        account = find_account(challenge.account, settings)
-        if account is None:
-            return False
-        return account.provider.check(challenge.provider_ref, challenge.phone, code)
+        return _ask_judge(challenge, code, settings)
     return codes.matches_any(code, challenge.valid_digests(now), bound_to=challenge.bound_to)
+
+
+@sensitive_variables("code")
+def _ask_judge(challenge: PhoneChallenge, code: str, settings: Settings) -> bool | None:
+    account = find_account(challenge.account, settings)
+    try:
+        if account:
+            return account.provider.check(challenge.provider_ref, challenge.phone, code)
+    except Exception as error:  # noqa: BLE001 (SECURITY: its words and traceback may hold the code)
+        reason = type(error).__name__
+    else:
+        reason = "the account is gone"
+    logger.error("judge_unavailable account=%s reason=%s", challenge.account, reason)
+    return None
 
 
 def _settle(

@@ -41,6 +41,7 @@ from .messages import write_text
 logger = logging.getLogger(__name__)
 
 MAX_DETAIL_LENGTH = 200
+MAX_REFERENCE_LENGTH = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,45 +140,42 @@ def _try_account(account: Account, challenge: PhoneChallenge, settings: Settings
         text=write_text(code, settings) if code else "",
         language=translation.get_language() or "en",
     )
-    started, consequence, detail = None, None, ""
     began = time.perf_counter()
     try:
-        started = _start(provider, request)
-    except DeliveryError as error:
-        consequence = _find_consequence(error)
-        detail = _redact(str(error), provider, code)
-    except ImproperlyConfigured:
-        raise
-    except Exception as error:  # noqa: BLE001 (the reason follows)
-        # A mistake of the provider's class: nobody knows how far it came. SECURITY: neither its
-        # words nor its traceback may go on, they may hold the code or the secret.
-        consequence = CONSEQUENCES[DeliveryUncertain]
-        detail = type(error).__name__
-    if consequence:
-        logger.log(
-            consequence.log_level,
-            "delivery_failed account=%s outcome=%s detail=%s",
-            account.alias,
-            consequence.outcome.value,
-            detail,
-        )
+        started, error = _start(provider, request), None
+    except DeliveryError as caught:
+        started, error = None, caught
+    duration_ms = round((time.perf_counter() - began) * 1000)
     code = (started and started.code) or code
-    return _Try(
+    tried = _Try(
         account=account,
         length=len(code) or length,
         code=code,
         started=started,
-        consequence=consequence,
-        detail=detail,
-        duration_ms=round((time.perf_counter() - began) * 1000),
+        consequence=_find_consequence(error) if error else None,
+        detail=_redact(str(error), provider, code) if error else "",
+        duration_ms=duration_ms,
     )
+    _log(tried)
+    return tried
 
 
+@sensitive_variables("request", "started")
 def _start(provider: Provider[Any], request: StartRequest) -> Started:
-    started = provider.start(request)
-    if provider.custody is Custody.RETURNED and not started.code:
-        raise DeliveryUncertain("the provider told no code")
-    return started
+    """Have the provider start; whatever goes wrong is one of our errors afterwards."""
+    try:
+        started = provider.start(request)
+    except (DeliveryError, ImproperlyConfigured):
+        raise
+    except Exception as error:  # noqa: BLE001 (a mistake of the provider's class may be any)
+        # Nobody knows how far it came. SECURITY: neither its words nor its traceback go on, they
+        # may hold the code or the secret.
+        mistake = type(error).__name__
+    else:
+        if started.code or provider.custody is not Custody.RETURNED:
+            return started
+        mistake = "the provider told no code"
+    raise DeliveryUncertain(mistake)
 
 
 def _find_consequence(error: DeliveryError) -> Consequence:
@@ -186,11 +184,26 @@ def _find_consequence(error: DeliveryError) -> Consequence:
     return next(known, CONSEQUENCES[DeliveryUncertain])
 
 
+def _log(tried: _Try) -> None:
+    if tried.consequence:
+        logger.log(
+            tried.consequence.log_level,
+            "delivery_failed account=%s outcome=%s detail=%s",
+            tried.account.alias,
+            tried.consequence.outcome.value,
+            tried.detail,
+        )
+
+
 def _redact(words: str, provider: Provider[Any], code: str) -> str:
+    """Make a provider's words fit for operators: no secret, no code, one line."""
     words = provider.redact(words)
-    if code:
-        words = words.replace(code, "***")
-    return "".join(each if each.isprintable() else " " for each in words)[:MAX_DETAIL_LENGTH]
+    return _clean(words.replace(code, "***") if code else words, MAX_DETAIL_LENGTH)
+
+
+def _clean(text: str, length: int) -> str:
+    """Make a text of a service's fit for a column: a strange one must not cost us the login."""
+    return "".join(each if each.isprintable() else " " for each in text)[:length]
 
 
 def _describe(tried: _Try, challenge: PhoneChallenge) -> DeliveryAttempt:
@@ -202,7 +215,7 @@ def _describe(tried: _Try, challenge: PhoneChallenge) -> DeliveryAttempt:
         channel=provider.channel,
         outcome=tried.consequence.outcome if tried.consequence else DeliveryOutcome.SENT,
         detail=tried.detail,
-        provider_ref=started.reference,
+        provider_ref=_clean(started.reference, MAX_REFERENCE_LENGTH),
         cost=started.cost,
         currency=started.currency,
         duration_ms=tried.duration_ms,
@@ -247,7 +260,7 @@ def _issue(challenge: PhoneChallenge, tried: _Try, settings: Settings) -> Issued
         attempts_left=settings.attempts_for(tried.length),
         account=tried.account.alias,
         provider=provider.key,
-        provider_ref=tried.started.reference if tried.started else "",
+        provider_ref=_clean((tried.started or Started()).reference, MAX_REFERENCE_LENGTH),
         channel=provider.channel,
         custody=provider.custody,
     )

@@ -61,7 +61,8 @@ def count_address(name: str, ip: str, settings: Settings) -> Denial | None:
             logger.error("cache_unavailable limit=%s", name)
             return Denial(Refusal.UNAVAILABLE)
         if usage and usage["should_limit"]:
-            waits.append(max(1, usage["time_left"]))
+            # The window's last second belongs to it: one more, and the next has begun.
+            waits.append(usage["time_left"] + 1)
     return Denial(Refusal.TOO_MANY_REQUESTS, max(waits)) if waits else None
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from django.utils.translation import gettext_lazy as _
+
 from ..choices import Channel, Custody
 from ..codes import MAX_CODE_LENGTH
 from .base import Provider, Started, StartRequest
@@ -52,7 +54,7 @@ class LocMem(_Local):
 class FixedCodeOptions(ProviderOptions):
     """Options of a test phone."""
 
-    code: str = option(secret=True, help="The code that is always right.")
+    code: str = option(secret=True, help=_("The code that is always right."))
 
     def find_problems(self) -> list[str]:
         """Refuse what no person could type."""

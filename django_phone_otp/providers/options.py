@@ -9,11 +9,14 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Self, get_args, get_type_hints
 from urllib.parse import urlsplit
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
 _LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
 MAX_TIMEOUT_SECONDS = 60.0
 
 
-def option(*, default: Any = MISSING, help: str = "", secret: bool = False) -> Any:
+def option(*, default: Any = MISSING, help: str | Promise = "", secret: bool = False) -> Any:
     """Declare one option; without a default it is required, a secret is never shown again."""
     return field(default=default, repr=not secret, metadata={"help": help, "secret": secret})
 
@@ -22,8 +25,8 @@ def option(*, default: Any = MISSING, help: str = "", secret: bool = False) -> A
 class ProviderOptions:
     """Base of all schemas; a subclass adds fields with `option()` and overrides defaults."""
 
-    base_url: str = option(default="", help="Scheme and host of the service, with any prefix.")
-    timeout: float = option(default=10.0, help="Seconds for the whole exchange.")
+    base_url: str = option(default="", help=_("Scheme and host of the service, with any prefix."))
+    timeout: float = option(default=10.0, help=_("Seconds for the whole exchange."))
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> tuple[Self | None, list[str]]:

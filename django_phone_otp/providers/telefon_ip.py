@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote
 
+from django.utils.translation import gettext_lazy as _
+
 from .. import transport
 from ..choices import Channel, Custody
 from ..exceptions import DeliveryUncertain
@@ -24,7 +26,7 @@ CODE_LENGTH = 4  # documented: "random four-digit code", and at most four charac
 class TelefonIPOptions(ProviderOptions):
     """Options of both: the access key."""
 
-    token: str = option(secret=True, help="Access key from the account page.")
+    token: str = option(secret=True, help=_("Access key from the account page."))
     base_url: str = option(default="https://api.telefon-ip.ru")
 
 
@@ -34,7 +36,7 @@ class FlashCallOptions(TelefonIPOptions):
 
     sms_fallback: bool = option(
         default=False,
-        help="Let the provider send a text message when the call does not get through.",
+        help=_("Let the provider send a text message when the call does not get through."),
     )
 
 
@@ -42,7 +44,7 @@ class FlashCallOptions(TelefonIPOptions):
 class SMSOptions(TelefonIPOptions):
     """Options of the text message."""
 
-    own_code: bool = option(default=False, help="Make the code here instead of at the provider.")
+    own_code: bool = option(default=False, help=_("Make the code here instead of at the provider."))
 
 
 OptionsT = TypeVar("OptionsT", bound=TelefonIPOptions)
