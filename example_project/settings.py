@@ -1,0 +1,103 @@
+"""Settings of the example site: for one's own machine, not for the internet.
+
+What a site adds for login by phone is marked with "phone"; the rest is what `startproject` gives.
+The environment moves the database (`EXAMPLE_DATABASE`) and names the provider
+(`EXAMPLE_GATEWAY`, `EXAMPLE_TOKEN`).
+"""
+
+import os
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+
+# SECURITY: known to everybody who reads this. Codes and the options of accounts are sealed with
+# it, so a site that people use needs its own.
+SECRET_KEY = os.environ.get("EXAMPLE_SECRET_KEY", "example-only-never-use-it-on-a-real-site")
+DEBUG = True
+# SECURITY: the debug pages and the known key stay on this machine.
+ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",  # phone
+    "rest_framework.authtoken",  # phone: the token that apps log in with
+    "django_phone_otp",  # phone
+    "example_project",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+AUTHENTICATION_BACKENDS = [
+    "django_phone_otp.backends.PhoneOTPBackend",  # phone
+    "django.contrib.auth.backends.ModelBackend",  # passwords, for the operators in the admin
+]
+
+ROOT_URLCONF = "example_project.urls"
+WSGI_APPLICATION = "example_project.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": os.environ.get("EXAMPLE_DATABASE", str(FOLDER / "db.sqlite3")),
+        # A write waits for its turn from the start: else two requests that read first and write
+        # then fail with "database is locked" at once, whatever the timeout.
+        "OPTIONS": {"timeout": 20, "transaction_mode": "IMMEDIATE"},
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# The default cache lives in one process, as this site does; a site of several processes needs a
+# shared one, because the limits by address are counted there.
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("ru", "Русский")]
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+STATIC_URL = "static/"
+LOGIN_URL = "home"
+LOGIN_REDIRECT_URL = "home"
+
+# phone: two accounts at one provider. A code goes out as a call, and as a text when a call cannot
+# be made or a text is asked for.
+_OPTIONS = {
+    "token": os.environ.get("EXAMPLE_TOKEN", "example-token"),
+    "base_url": os.environ.get("EXAMPLE_GATEWAY", "http://127.0.0.1:8001"),
+    "timeout": 5,
+}
+PHONE_OTP = {
+    "PROVIDERS": {
+        "calls": {"BACKEND": "telefon-ip-flash", "OPTIONS": _OPTIONS},
+        "texts": {"BACKEND": "telefon-ip-sms", "OPTIONS": _OPTIONS},
+    },
+    "DEFAULT_REGION": "RU",
+    "TOKEN_ISSUER": "token",
+}

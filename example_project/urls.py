@@ -1,0 +1,17 @@
+"""Addresses of the example site: its own pages, the app's API, and the admin."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from . import views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("code/", views.code, name="code"),
+    path("code/again/", views.send_again, name="send-again"),
+    path("logout/", views.log_out, name="logout"),
+    path("api/phone/", include("django_phone_otp.urls")),
+    path("api/me/", views.Me.as_view(), name="me"),
+    path("admin/", admin.site.urls),
+    path("i18n/", include("django.conf.urls.i18n")),
+]
