@@ -1,20 +1,27 @@
 """Fixtures of the whole suite, and the rule that CI skips nothing."""
 
 import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+import time_machine
 from django.core.cache import cache
 from rest_framework.test import APIClient
 
 from django_phone_otp.providers import local
+from tests import fakes
 
 PHONE = "+79244501003"
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def _fresh_cache() -> None:
+def _fresh_memory() -> None:
     cache.clear()
     local.outbox.clear()
+    fakes.asked.clear()
 
 
 @pytest.fixture
@@ -22,10 +29,37 @@ def api() -> APIClient:
     return APIClient()
 
 
+@pytest.fixture
+def clock() -> Iterator[time_machine.Traveller]:
+    """A clock that stands still until a test moves it: `clock.shift(30)`."""
+    with time_machine.travel(NOW, tick=False) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+def phone_otp(settings: Any) -> Callable[..., None]:
+    """Change keys of PHONE_OTP: `phone_otp(SIGNUP=False)`."""
+
+    def change(**keys: Any) -> None:
+        settings.PHONE_OTP = {**settings.PHONE_OTP, **keys}
+
+    return change
+
+
+@pytest.fixture
+def post(api: APIClient) -> Callable[..., Any]:
+    """Post JSON to an endpoint of the API by its name: `post("request", phone=PHONE)`."""
+
+    def send(name: str, client: APIClient = api, **body: Any) -> Any:
+        return client.post(f"/api/phone/{name}/", body, format="json")
+
+    return send
+
+
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
+def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Iterator[None]:
     """Where everything is installed, as in CI, a skipped test is a failed one."""
-    outcome = yield
+    outcome: Any = yield
     report = outcome.get_result()
     if report.skipped and os.environ.get("PHONE_OTP_NO_SKIPS") and not hasattr(report, "wasxfail"):
         report.outcome = "failed"

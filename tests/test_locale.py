@@ -1,0 +1,57 @@
+"""Translations: English is the source, Russian is complete, what is shipped is what is written."""
+
+import ast
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from babel.messages import mofile, pofile
+
+import django_phone_otp
+
+PACKAGE = Path(django_phone_otp.__file__).parent
+CATALOGS = sorted(PACKAGE.glob("locale/*/LC_MESSAGES/django.po"))
+MARKS = {"_", "gettext", "gettext_lazy", "ngettext", "pgettext"}
+
+
+def sources() -> set[str]:
+    """Read every marked text of the package's code."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in MARKS:
+                found |= {str(arg.value) for arg in node.args if isinstance(arg, ast.Constant)}
+    return found
+
+
+def read(path: Path):
+    with path.open("rb") as file:
+        return pofile.read_po(file, locale=path.parts[-3])
+
+
+def test_there_is_a_russian_catalog():
+    assert [path.parts[-3] for path in CATALOGS] == ["ru"]
+
+
+@pytest.mark.parametrize("path", CATALOGS, ids=lambda path: path.parts[-3])
+def test_the_catalog_has_every_text_and_no_other(path):
+    assert {message.id for message in read(path) if message.id} == sources()
+
+
+@pytest.mark.parametrize("path", CATALOGS, ids=lambda path: path.parts[-3])
+def test_every_text_is_translated_and_none_is_doubtful(path):
+    assert [message.id for message in read(path) if not message.string or message.fuzzy] == []
+
+
+@pytest.mark.parametrize("path", CATALOGS, ids=lambda path: path.parts[-3])
+def test_placeholders_survive_translation(path):
+    for message in read(path):
+        assert [str(error) for error in message.check()] == []
+
+
+@pytest.mark.parametrize("path", CATALOGS, ids=lambda path: path.parts[-3])
+def test_the_compiled_catalog_is_that_of_the_source(path):
+    compiled = mofile.read_mo(BytesIO(path.with_suffix(".mo").read_bytes()))
+    assert {m.id: m.string for m in compiled if m.id} == {
+        m.id: m.string for m in read(path) if m.id
+    }
