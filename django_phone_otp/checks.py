@@ -5,8 +5,8 @@ check asks the database or the network; none prints a value that may be a secret
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
 
 import phonenumbers
@@ -52,6 +52,7 @@ def register_all() -> None:
     register(check_settings, Tags.security)
     register(check_providers_exist, Tags.security)
     register(check_backend, Tags.security)
+    register(check_limits_are_on, Tags.security)
 
 
 def check_settings(**_kwargs: Any) -> list[CheckMessage]:
@@ -72,7 +73,8 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
         if key in given:
             for problem in function(given[key]):
                 if isinstance(problem, str):
-                    problem = Error(f"PHONE_OTP['{key}'] {problem}", id=id_)
+                    space = "" if problem.startswith("[") else " "
+                    problem = Error(f"PHONE_OTP['{key}']{space}{problem}", id=id_)
                 messages.append(problem)
     return messages
 
@@ -88,6 +90,19 @@ def check_providers_exist(**_kwargs: Any) -> list[CheckMessage]:
             hint="Add one, for example PHONE_OTP = {'PROVIDERS': {'calls': {'BACKEND': "
             "'telefon-ip-flash', 'OPTIONS': {'token': '...'}}}}.",
             id="phone_otp.E003",
+        )
+    ]
+
+
+def check_limits_are_on(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that nobody has switched the limits by address off for good."""
+    if getattr(django_settings, "RATELIMIT_ENABLE", True):
+        return []
+    return [
+        Warning(
+            "RATELIMIT_ENABLE is False: requests and answers are not limited by address.",
+            hint="Leave it out everywhere but in tests.",
+            id="phone_otp.W005",
         )
     ]
 
@@ -156,6 +171,19 @@ def _check_routes(value: Any) -> Problems:
             yield f"[{region!r}] must be a list of aliases."
         elif not all(isinstance(alias, str) for alias in aliases):
             yield f"[{region!r}] must list aliases as text."
+        else:
+            yield from _check_aliases(region, aliases)
+
+
+def _check_aliases(region: str, aliases: Sequence[str]) -> Problems:
+    known = getattr(django_settings, "PHONE_OTP", {}).get("PROVIDERS", {})
+    for alias in aliases:
+        if isinstance(known, Mapping) and alias not in known:
+            yield Warning(
+                f"PHONE_OTP['ROUTES'][{region!r}] names {alias!r}, which is not in PROVIDERS.",
+                hint="It is used only while a provider account in the database has this alias.",
+                id="phone_otp.W011",
+            )
 
 
 @_checks_key("DEFAULT_REGION", "E012")
@@ -242,6 +270,9 @@ def _check_signup(value: Any) -> Problems:
 def _check_user_phone_field(value: Any) -> Problems:
     if value is None:
         return
+    if not isinstance(value, str):
+        yield "must be the name of a field, or None."
+        return
     model = get_user_model()
     try:
         field = model._meta.get_field(value)
@@ -255,9 +286,12 @@ def _check_user_phone_field(value: Any) -> Problems:
 
 @_checks_key("TOKEN_ISSUER", "E021")
 def _check_token_issuer(value: Any) -> Problems:
+    if not isinstance(value, str):
+        yield "must be the name of an issuer, as text."
+        return
     try:
         load_issuer(value)
-    except (ImproperlyConfigured, TypeError) as error:
+    except ImproperlyConfigured as error:
         yield Error(str(error), id="phone_otp.E021")
         return
     if value == "token" and not apps.is_installed("rest_framework.authtoken"):
@@ -274,7 +308,10 @@ def _check_captcha(value: Any) -> Problems:
     unknown = set(value) - {"BACKEND", "OPTIONS", "ON_ERROR", "WHEN"}
     if unknown:
         yield f"has keys that do not exist: {', '.join(sorted(map(str, unknown)))}."
-    if value.get("ON_ERROR", "deny") not in {"deny", "allow"}:
+    if not isinstance(value.get("OPTIONS", {}), Mapping):
+        yield "['OPTIONS'] must be a dict."
+        return
+    if value.get("ON_ERROR", "deny") not in ("deny", "allow"):
         yield "['ON_ERROR'] must be 'deny' or 'allow'."
     if value.get("WHEN", "always") != "always":
         yield "['WHEN'] must be 'always'."
@@ -293,7 +330,7 @@ def _check_message(value: Any) -> Problems:
         return
     try:
         written = str(value).format(code="012345", site="example.org")
-    except (IndexError, KeyError, ValueError, AttributeError):
+    except (AttributeError, LookupError, TypeError, ValueError):
         yield "may use {code} and {site} and nothing else in braces."
         return
     if "012345" not in written:
@@ -356,7 +393,7 @@ def _is_int(value: Any, least: int, most: int) -> bool:
 
 
 def _is_region(value: Any) -> bool:
-    return value in phonenumbers.SUPPORTED_REGIONS
+    return isinstance(value, str) and value in phonenumbers.SUPPORTED_REGIONS
 
 
 def _is_e164(value: Any) -> bool:
@@ -375,4 +412,5 @@ def _is_in_future(value: Any) -> bool:
         until = date.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
         return False
-    return isinstance(until, date) and until >= timezone.localdate()
+    is_date = isinstance(until, date) and not isinstance(until, datetime)
+    return is_date and until >= timezone.localdate()

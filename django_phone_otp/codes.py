@@ -69,7 +69,11 @@ def _hmac(text: str, bound_to: str, key: str | bytes) -> str:
 @sensitive_variables("code", "text")
 def _canonical(code: str, alphabet: Alphabet, length: int) -> str:
     """Undo what people, keyboards and JSON numbers do to a code; never make two codes one."""
-    text = "".join(unicodedata.normalize("NFKC", code[:64]).split()).replace("-", "")
+    # Half of a surrogate pair is text in JSON and in Python, and cannot be digested.
+    text = code.encode(errors="replace").decode()
+    text = "".join(unicodedata.normalize("NFKC", text).split()).replace("-", "")
     if alphabet is Alphabet.DIGITS:
-        return text.zfill(length) if text.isdecimal() else text
+        if text.isdecimal():  # of any script: a phone's keyboard may write Arabic ones
+            text = "".join(str(unicodedata.decimal(digit)) for digit in text).zfill(length)
+        return text
     return text.upper() if alphabet is Alphabet.CAPITALS else text

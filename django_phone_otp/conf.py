@@ -59,7 +59,7 @@ class Settings:
     code_length: int = 6
     code_ttl: int = 300  # seconds
     max_attempts: int = 5
-    resend_waits: Sequence[int] = (30, 60, 120, 300, 600)  # seconds
+    resend_waits: Sequence[int] = field(default_factory=lambda: [30, 60, 120, 300, 600])  # seconds
     limits: Mapping[str, Any] = field(default_factory=dict)
     signup: bool = True
     user_phone_field: str | None = None
@@ -98,10 +98,10 @@ KEYS = tuple(each.name.upper() for each in fields(Settings))
 def read() -> Settings:
     """Read the settings as they are now; raises `ImproperlyConfigured` for an unknown key."""
     given: Mapping[str, Any] = getattr(django_settings, "PHONE_OTP", {})
-    try:
-        return Settings(**{key.lower(): value for key, value in given.items()})
-    except TypeError:
-        unknown = ", ".join(sorted(set(given) - set(KEYS)))
+    unknown = [str(key) for key in given if key not in KEYS]
+    if unknown:
         raise ImproperlyConfigured(
-            f"PHONE_OTP has keys that do not exist: {unknown}. Known: {', '.join(KEYS)}."
-        ) from None
+            f"PHONE_OTP has keys that do not exist: {', '.join(sorted(unknown))}. "
+            f"Known: {', '.join(KEYS)}."
+        )
+    return Settings(**{key.lower(): value for key, value in given.items()})

@@ -29,13 +29,14 @@ def load_class(
         path = name
     if path is None:
         existing = sorted({*known, *(_entry_points(group) if group else ())})
+        choice = f"one of {', '.join(existing)}, or " if existing else ""
         raise ImproperlyConfigured(
             f'{setting} names "{name}", which does not exist. '
-            f"Use one of {', '.join(existing)}, or the dotted path of a class."
+            f"Use {choice}the dotted path of a class."
         )
     try:
         found = import_string(path)
-    except ImportError as error:
+    except (ImportError, ValueError, TypeError) as error:  # the latter two: "..name" and the like
         raise ImproperlyConfigured(
             f'{setting} names "{name}", which cannot be imported: {error}'
         ) from error

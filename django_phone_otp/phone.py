@@ -17,7 +17,7 @@ from .exceptions import InvalidPhone
 MAX_TYPED_LENGTH = 40  # characters; the longest number with all its punctuation has about 25
 MAX_E164_LENGTH = 16  # "+" and 15 digits
 
-_TYPED = regex(r"\+?[\d\s().\-\u2010-\u2015/]+")
+_TYPED = regex(r"\+?[\d ().\-\u2010-\u2015/]+")
 
 # Numbers whose owner is paid by the caller, or that cannot receive a code at all.
 _NEVER_CALLED = frozenset(
@@ -51,7 +51,9 @@ def parse(typed: str, default_region: str | None = None) -> Phone:
     """
     # SECURITY: only what is left of the text after NFKC is read, and all of it: libphonenumber by
     # itself looks for a number *inside* the text, so that one phone would be counted under many.
-    text = unicodedata.normalize("NFKC", typed[: MAX_TYPED_LENGTH + 1]).strip()
+    text = unicodedata.normalize("NFKC", typed[: MAX_TYPED_LENGTH + 1])
+    # Address books wrap a number in marks for the direction of writing, which nobody can see.
+    text = "".join(each for each in text if unicodedata.category(each) != "Cf").strip(" ")
     if len(typed) > MAX_TYPED_LENGTH or not _TYPED.fullmatch(text):
         raise InvalidPhone(_("Enter a phone number, with digits, spaces and + only."))
     if default_region is None and not text.startswith("+"):

@@ -39,13 +39,18 @@ class WireRequest:
     url: str = field(repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
+    json: Any = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     basic_auth: tuple[str, str] | None = field(default=None, repr=False)
     timeout_seconds: float
 
     @property
     def host(self) -> str:
         """Name the other side, without the parts of the address that may be secret."""
-        return urlsplit(self.url).hostname or "?"
+        try:
+            return urlsplit(self.url).hostname or "?"
+        except ValueError:
+            return "?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +99,25 @@ def _send(request: WireRequest) -> WireReply:
         request.url,
         params=request.query,
         data=request.form,
-        auth=request.basic_auth,
-        headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+        json=request.json,
+        # Without any, requests would look into the machine's .netrc.
+        auth=request.basic_auth or _as_it_is,
+        headers={"Accept": "application/json", **request.headers, "Accept-Encoding": "identity"},
         timeout=(min(MAX_CONNECT_SECONDS, request.timeout_seconds), request.timeout_seconds),
         allow_redirects=False,
         stream=True,
     ) as response:
-        body = response.raw.read(MAX_BODY_BYTES + 1, decode_content=False)
-        if len(body) > MAX_BODY_BYTES:
-            raise NoAnswer(f"{request.method} {request.host}: more than {MAX_BODY_BYTES} bytes")
+        body = b""
+        # Until nothing more comes: only at its end does a body show that it was cut short.
+        while chunk := response.raw.read(MAX_BODY_BYTES + 1 - len(body), decode_content=False):
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise NoAnswer(f"{request.method} {request.host}: more than {MAX_BODY_BYTES} bytes")
         return WireReply(response.status_code, body)
+
+
+def _as_it_is(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+    return prepared
 
 
 class _Exchange(threading.local):
@@ -118,9 +132,14 @@ class _Exchange(threading.local):
 _exchange = _Exchange()
 
 
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Find none: requests reads the whole body of a redirect even when it follows none."""
+
+
 def _session() -> requests.Session:
     if _exchange.session is None:
-        session = requests.Session()
+        session = _Session()
         for scheme in ("http://", "https://"):
             session.mount(scheme, _Adapter(max_retries=0))
         # A provider's cookies are nothing to keep between the logins of different people.

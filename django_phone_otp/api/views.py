@@ -165,7 +165,7 @@ class ConfirmView(FlowView):
 
 def _log_in(request: Request, challenge: PhoneChallenge, issuer: Issuer) -> Response:
     """Spend the challenge and issue, both or neither."""
-    with transaction.atomic(using=PhoneChallenge.objects.db):
+    with transaction.atomic(using=PhoneChallenge.primary().db):
         user = authenticate(request._request, phone_challenge=challenge)
         if user is None:  # inactive, or unknown while sign-up is closed
             return refuse(Refusal.PHONE_NOT_ALLOWED)

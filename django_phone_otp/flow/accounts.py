@@ -18,7 +18,7 @@ from ..conf import Settings
 from ..exceptions import BrokenSeal, ChannelNotOffered
 from ..models import ProviderAccount
 from ..phone import Phone
-from ..providers import Provider, load_provider
+from ..providers import REGISTRY, Provider, load_provider
 from ..providers.local import Console, FixedCode, FixedCodeOptions
 from ..providers.options import ProviderOptions
 
@@ -71,18 +71,29 @@ def find_account(alias: str, settings: Settings) -> Account | None:
     return _find_accounts(settings).get(alias)
 
 
+def list_providers(settings: Settings) -> list[str]:
+    """List the keys of all providers that come with us or have an account here."""
+    used = {each.provider.key for each in _read_accounts(settings).values()}
+    return sorted(used | set(REGISTRY))
+
+
 def _find_accounts(settings: Settings) -> dict[str, Account]:
-    accounts = {each.alias: each for each in _read_settings(settings)}
-    for row in ProviderAccount.objects.all():
-        accounts.pop(row.alias, None)
-        account = _read_row(row) if row.enabled else None
-        if account:
-            accounts[row.alias] = account
+    accounts = _read_accounts(settings)
     if accounts:
         return accounts
     if not django_settings.DEBUG:
         raise ImproperlyConfigured("PHONE_OTP['PROVIDERS'] is empty and no account is enabled.")
     return {"console": Account("console", Console(ProviderOptions()))}
+
+
+def _read_accounts(settings: Settings) -> dict[str, Account]:
+    accounts = {each.alias: each for each in _read_settings(settings)}
+    for row in ProviderAccount.primary():
+        accounts.pop(row.alias, None)
+        account = _read_row(row) if row.enabled else None
+        if account:
+            accounts[row.alias] = account
+    return accounts
 
 
 def _read_settings(settings: Settings) -> Iterator[Account]:

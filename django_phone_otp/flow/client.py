@@ -66,7 +66,7 @@ def _as_address(text: str) -> str:
     elif text.count(":") == 1:  # 203.0.113.7:443
         text = text.partition(":")[0]
     try:
-        address = ip_address(text)
+        address = ip_address(text.partition("%")[0])  # fe80::1%eth0: the zone is this machine's
     except ValueError:
         return ""
     mapped = getattr(address, "ipv4_mapped", None)

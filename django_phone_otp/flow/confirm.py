@@ -64,7 +64,7 @@ def confirm_code(
     )
     if denial:
         return _refuse(denial, challenge, client)
-    if not PhoneChallenge.objects.take_try(challenge.pk, now):
+    if not PhoneChallenge.primary().take_try(challenge.pk, now):
         return _refuse(_explain_lost_try(challenge, settings, now), challenge, client)
     is_right = _judge(challenge, code, settings, now)
     if is_right is None:
@@ -105,7 +105,7 @@ def _settle(
     Where somebody else has written the phone's row in between, all of it is taken back and tried
     again with the row as it is then.
     """
-    using = PhoneChallenge.objects.db
+    challenges = PhoneChallenge.primary()
     for _ in range(MAX_RACES):
         now = timezone.now()
         # SECURITY: answers to several challenges of a phone run at one moment. What was compared
@@ -113,19 +113,19 @@ def _settle(
         denial = limits.deny_answer(challenge.ledger, settings, now)
         if denial:
             return _refuse(denial, challenge, client)
-        with transaction.atomic(using=using, durable=True):
-            if is_right and not PhoneChallenge.objects.verify(challenge, now):
+        with transaction.atomic(using=challenges.db, durable=True):
+            if is_right and not challenges.verify(challenge, now):
                 return _refuse(Denial(Refusal.CHALLENGE_CLOSED), challenge, client)
             changes = (
                 limits.after_right_code()
                 if is_right
                 else limits.after_wrong_code(challenge.ledger, settings, now)
             )
-            if PhoneLedger.objects.write(challenge.ledger, changes):
-                _note(challenge, is_right, client, using)
+            if PhoneLedger.primary().write(challenge.ledger, changes):
+                _note(challenge, is_right, client, challenges.db)
                 return _accept(challenge, client) if is_right else _reject(challenge, client)
-            transaction.set_rollback(True, using=using)
-        challenge.ledger.refresh_from_db()
+            transaction.set_rollback(True, using=challenges.db)
+        challenge.ledger.refresh_from_db(using=challenges.db)
     return _refuse(Denial(Refusal.UNAVAILABLE), challenge, client)
 
 
@@ -145,7 +145,7 @@ def _accept(challenge: PhoneChallenge, client: Client) -> Answer:
 
 def _reject(challenge: PhoneChallenge, client: Client) -> Answer:
     # Read anew: parallel answers took tries as well, and the last of them must be told so.
-    challenge.refresh_from_db(fields=["attempts_left"])
+    challenge.refresh_from_db(PhoneChallenge.primary().db, fields=["attempts_left"])
     if not challenge.attempts_left or challenge.ledger.disabled_at:
         _announce(signals.phone_locked, challenge=challenge, client=client)
     return _refuse(
@@ -155,7 +155,7 @@ def _reject(challenge: PhoneChallenge, client: Client) -> Answer:
 
 def _explain_lost_try(challenge: PhoneChallenge, settings: Settings, now: datetime) -> Denial:
     """Say why no try was left although there was one when we looked: others were faster."""
-    challenge.refresh_from_db()
+    challenge.refresh_from_db(PhoneChallenge.primary().db)
     closed = limits.deny_closed(challenge, settings, now)
     return closed or Denial(Refusal.CHALLENGE_CLOSED)
 
@@ -175,5 +175,5 @@ def _refuse(
 
 
 def _announce(signal: Signal, **arguments: Any) -> None:
-    using = PhoneChallenge.objects.db
+    using = PhoneChallenge.primary().db
     signals.send_after_commit(signal, sender=PhoneChallenge, using=using, **arguments)

@@ -229,7 +229,7 @@ def _record(
     settings: Settings,
 ) -> Refusal | None:
     """Write what the tries came to, in one transaction, and give what the person is told."""
-    challenges = PhoneChallenge.objects
+    challenges = PhoneChallenge.primary()
     refusal = None
     with transaction.atomic(using=challenges.db, durable=True):
         if last.consequence and not last.can_be_answered:

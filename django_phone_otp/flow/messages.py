@@ -1,10 +1,12 @@
 """The text around a code that we made, in the language of the request. Layer 4."""
 
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
@@ -36,7 +38,8 @@ def _site_name() -> str:
     """
     if apps.is_installed("django.contrib.sites"):
         # Named at run time: a site need not install the app.
-        site: Any = import_module("django.contrib.sites.shortcuts").get_current_site(None)
-        return str(site.name)
+        site: Any = import_module("django.contrib.sites.shortcuts")
+        with suppress(ImproperlyConfigured, ObjectDoesNotExist):  # no SITE_ID, or no such row
+            return str(site.get_current_site(None).name)
     hosts = [each.lstrip(".") for each in django_settings.ALLOWED_HOSTS if each.strip(".*")]
     return hosts[0] if hosts else ""

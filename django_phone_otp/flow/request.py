@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from re import compile as regex
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
@@ -21,6 +22,8 @@ from .dispatch import dispatch, withhold
 from .limits import Denial
 from .users import is_known
 
+# What `new_public_id` makes; anything else need not reach the database, which may choke on it.
+PUBLIC_ID = regex(r"[A-Za-z0-9_-]{1,32}")
 # How often a row that others write at the same moment is read anew; each time somebody got through.
 MAX_RACES = 100
 
@@ -119,7 +122,9 @@ def find_challenge(
     public_id: str, *, user: AbstractBaseUser | None = None
 ) -> PhoneChallenge | None:
     """Find a challenge and its ledger; a `link` is found only by the `user` who asked for it."""
-    found = PhoneChallenge.objects.select_related("ledger").filter(public_id=public_id).first()
+    if not PUBLIC_ID.fullmatch(public_id):
+        return None
+    found = PhoneChallenge.primary().select_related("ledger").filter(public_id=public_id).first()
     if found and found.purpose == Purpose.LINK and (user is None or found.user_id != user.pk):
         return None
     return found
@@ -159,18 +164,18 @@ def _take_send(challenge: PhoneChallenge, settings: Settings) -> Denial | None:
     SECURITY: of any number of requests for a phone at one moment one gets through; the others read
     the ledger that it wrote and are told to wait.
     """
-    using = PhoneChallenge.objects.db
+    ledgers = PhoneLedger.primary()
     for _ in range(MAX_RACES):
-        ledger = PhoneLedger.objects.of_phone(challenge.phone)
+        ledger = ledgers.of_phone(challenge.phone)
         now = timezone.now()
         denial = limits.deny_send(ledger, settings, now)
         if denial:
             return denial
-        with transaction.atomic(using=using, durable=True):
-            if PhoneLedger.objects.write(ledger, limits.after_send(ledger, settings, now)):
+        with transaction.atomic(using=ledgers.db, durable=True):
+            if ledgers.write(ledger, limits.after_send(ledger, settings, now)):
                 challenge.ledger = ledger
                 if challenge._state.adding:
-                    challenge.save(force_insert=True, using=using)
+                    challenge.save(force_insert=True, using=ledgers.db)
                 return None
     return Denial(Refusal.UNAVAILABLE)
 

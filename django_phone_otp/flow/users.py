@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, models, router, transaction
 from django.utils import timezone
 
 from .. import conf, signals
@@ -37,7 +37,7 @@ def spend_challenge(challenge: PhoneChallenge) -> Login | None:
     the authentication backend to say.
     """
     settings = conf.read()
-    challenges = PhoneChallenge.objects
+    challenges = PhoneChallenge.primary()
     owner = models.Subquery(_owners(challenge.phone, settings)[:1])
     with transaction.atomic(using=challenges.db):
         if not _spend(challenge, Purpose.LOGIN, settings, user_id=owner):
@@ -62,7 +62,7 @@ def link_phone(challenge: PhoneChallenge) -> Refusal | None:
     user = challenge.user
     if user is None:
         return Refusal.CHALLENGE_CLOSED
-    using = PhoneChallenge.objects.db
+    using = PhoneChallenge.primary().db
     with transaction.atomic(using=using):
         if not _spend(challenge, Purpose.LINK, settings, user_id=user.pk):
             return Refusal.CHALLENGE_CLOSED
@@ -90,7 +90,7 @@ def _spend(
     user_id: models.Subquery | Any,
 ) -> bool:
     now = timezone.now()
-    return PhoneChallenge.objects.spend(
+    return PhoneChallenge.primary().spend(
         challenge.pk,
         purpose=purpose,
         verified_after=now - timedelta(seconds=settings.code_ttl),
@@ -102,27 +102,30 @@ def _spend(
 def _owners(phone: str, settings: Settings) -> models.QuerySet[Any, Any]:
     """Choose the primary keys of the users with this phone; there is one at most."""
     if settings.user_phone_field:
-        users = get_user_model()._default_manager
-        return users.filter(**{settings.user_phone_field: phone}).order_by().values("pk")
-    return UserPhone.objects.filter(phone=phone).values("user_id")
+        return _users_by_field(phone, settings.user_phone_field).order_by().values("pk")
+    return UserPhone.primary().filter(phone=phone).values("user_id")
 
 
 def _find_user(phone: str, settings: Settings) -> AbstractBaseUser | None:
     if settings.user_phone_field:
-        users = get_user_model()._default_manager
-        return users.filter(**{settings.user_phone_field: phone}).first()
-    owned = UserPhone.objects.select_related("user").filter(phone=phone).first()
+        return _users_by_field(phone, settings.user_phone_field).first()
+    owned = UserPhone.primary().select_related("user").filter(phone=phone).first()
     return owned.user if owned else None
+
+
+def _users_by_field(phone: str, field: str) -> models.QuerySet[Any]:
+    model = get_user_model()
+    return model._default_manager.using(router.db_for_write(model)).filter(**{field: phone})
 
 
 def _create_user(phone: str, settings: Settings) -> tuple[AbstractBaseUser, bool]:
     """Make a user with this phone, or find the one that a parallel login has just made."""
     try:
-        with transaction.atomic(using=PhoneChallenge.objects.db):
+        with transaction.atomic(using=PhoneChallenge.primary().db):
             user = _new_user(phone, settings)
             user.save()
             if not settings.user_phone_field:
-                UserPhone.objects.create(user_id=user.pk, phone=phone)
+                UserPhone.primary().create(user_id=user.pk, phone=phone)
             return user, True
     except IntegrityError:
         found = _find_user(phone, settings)
@@ -153,10 +156,12 @@ def _give_phone(user: AbstractBaseUser, phone: str, settings: Settings) -> str |
         previous = getattr(user, settings.user_phone_field)
         setattr(user, settings.user_phone_field, phone)
         user.save(update_fields=[settings.user_phone_field])
-        return str(previous) if previous else None
-    owned, created = UserPhone.objects.get_or_create(phone=phone, defaults={"user_id": user.pk})
+        # django-phonenumber-field gives an object whose text follows a setting of the site.
+        return str(getattr(previous, "as_e164", previous)) if previous else None
+    phones = UserPhone.primary()
+    owned, created = phones.get_or_create(phone=phone, defaults={"user_id": user.pk})
     if not created:
         if owned.user_id != user.pk:
             raise IntegrityError("the phone belongs to another user")
-        UserPhone.objects.filter(pk=owned.pk).update(verified_at=timezone.now())
+        phones.filter(pk=owned.pk).update(verified_at=timezone.now())
     return None

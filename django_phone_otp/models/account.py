@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db import models
+from django.db import models, router
 from django.utils.translation import gettext_lazy as _
 
 from ..exceptions import BrokenSeal
@@ -47,3 +47,8 @@ class ProviderAccount(models.Model):
     @options.setter
     def options(self, options: dict[str, Any]) -> None:
         self.sealed_options = seal(options)
+
+    @classmethod
+    def primary(cls) -> models.QuerySet["ProviderAccount"]:
+        """Give the rows as the database for writing has them: a replica may be behind."""
+        return cls.objects.using(router.db_for_write(cls))

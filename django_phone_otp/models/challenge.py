@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import models
+from django.db import models, router
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Least
 from django.utils import timezone
@@ -112,7 +112,7 @@ class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
         """Take over the code of a delivery; the one before it goes on counting for its own time.
 
         Fewer tries than are left lower them, more never raise them: wrong answers survive a resend.
-        On success `challenge` holds the changes.
+        On success `challenge` has the new code; the fields of the one before are not read anew.
         """
         changes = asdict(code)
         changes["attempts_left"] = Least(F("attempts_left"), code.attempts_left)
@@ -230,6 +230,11 @@ class PhoneChallenge(models.Model):
         return (
             f"{self.masked_phone}, {self.get_purpose_display()}, {self.created_at:%Y-%m-%d %H:%M}"
         )
+
+    @classmethod
+    def primary(cls) -> PhoneChallengeQuerySet:
+        """Give the rows as the database for writing has them: a replica may be behind."""
+        return cls.objects.using(router.db_for_write(cls))
 
     @property
     def masked_phone(self) -> str:

@@ -7,7 +7,7 @@ processes, on any database, and the arithmetic is plain Python.
 
 from typing import Any
 
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, models, router, transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -84,3 +84,8 @@ class PhoneLedger(models.Model):
 
     def __str__(self) -> str:
         return mask(self.phone)
+
+    @classmethod
+    def primary(cls) -> PhoneLedgerQuerySet:
+        """Give the rows as the database for writing has them: a replica may be behind."""
+        return cls.objects.using(router.db_for_write(cls))

@@ -1,7 +1,7 @@
 """The user's phones, for sites whose user model has no phone of its own. Layer 3."""
 
 from django.conf import settings
-from django.db import models
+from django.db import models, router
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -30,3 +30,8 @@ class UserPhone(models.Model):
 
     def __str__(self) -> str:
         return mask(self.phone)
+
+    @classmethod
+    def primary(cls) -> models.QuerySet["UserPhone"]:
+        """Give the rows as the database for writing has them: a replica may be behind."""
+        return cls.objects.using(router.db_for_write(cls))

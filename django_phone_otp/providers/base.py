@@ -1,9 +1,11 @@
 """What a provider is: the one required method, and honest defaults for the rest. Layer 3."""
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any, ClassVar, Generic, Never, TypeVar
+from urllib.parse import quote, quote_plus
 
 from .. import transport
 from ..choices import Channel, Custody
@@ -20,6 +22,8 @@ from ..exceptions import (
 )
 from ..transport import Transport, WireReply, WireRequest
 from .options import ProviderOptions
+
+MAX_WORDS_LENGTH = 200
 
 OptionsT = TypeVar("OptionsT", bound=ProviderOptions)
 
@@ -115,11 +119,12 @@ class Provider(ABC, Generic[OptionsT]):
         return False
 
     def redact(self, text: str) -> str:
-        """Take our secrets out of a service's words: some repeat the token that they refuse."""
+        """Take our secrets out of a service's words: some repeat the address that they refuse."""
         for each in fields(self.options):
             value = getattr(self.options, each.name)
             if each.metadata.get("secret") and value:
-                text = text.replace(str(value), "***")
+                for written in (str(value), quote(str(value), safe=""), quote_plus(str(value))):
+                    text = re.sub(re.escape(written), "***", text, flags=re.IGNORECASE)
         return text
 
     def call(self, method: str, path: str, **parts: Any) -> WireReply:
@@ -162,7 +167,7 @@ class Provider(ABC, Generic[OptionsT]):
 
         `words` are the service's own, for operators; nothing is concluded from them.
         """
-        detail = f"HTTP {status} {words}".strip()
+        detail = self.redact(f"HTTP {status} {words}".strip())[:MAX_WORDS_LENGTH]
         if status in {401, 403, 404} or 300 <= status < 400:
             raise Misconfigured(detail)
         if status == 402:

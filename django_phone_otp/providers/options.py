@@ -43,7 +43,7 @@ class ProviderOptions:
             if name not in known
         ]
         for name, each in known.items():
-            if name not in given:
+            if given.get(name, "") == "":
                 if each.default is MISSING:
                     problems.append(f'"{name}" is missing.')
             elif not _fits(given[name], types[name]):
@@ -62,16 +62,20 @@ class ProviderOptions:
         problems = []
         if not 0 < self.timeout <= MAX_TIMEOUT_SECONDS:
             problems.append(f'"timeout" must be above 0 and at most {MAX_TIMEOUT_SECONDS} seconds.')
-        if self.base_url:
-            # SECURITY: secrets travel in these addresses and headers; plain HTTP would show them to
-            # everybody on the way. Loopback is the test gateway's.
-            address = urlsplit(self.base_url)
-            is_safe = address.scheme == "https" or (
-                address.scheme == "http" and address.hostname in _LOOPBACK_HOSTS
-            )
-            if not is_safe or not address.hostname:
-                problems.append('"base_url" must begin with https:// and name a host.')
+        # SECURITY: secrets travel in these addresses and headers; plain HTTP would show them to
+        # everybody on the way. Loopback is the test gateway's.
+        if self.base_url and not _is_safe(self.base_url):
+            problems.append('"base_url" must begin with https:// and name a host.')
         return problems
+
+
+def _is_safe(url: str) -> bool:
+    try:
+        address = urlsplit(url)
+    except ValueError:
+        return False
+    is_local = address.scheme == "http" and address.hostname in _LOOPBACK_HOSTS
+    return is_local or (address.scheme == "https" and bool(address.hostname))
 
 
 def _fits(value: Any, wanted: Any) -> bool:

@@ -72,12 +72,12 @@ class _TelefonIP(Provider[OptionsT]):
         data = envelope.get("data")
         if not isinstance(data, dict) or not data:
             if envelope.get("success") is False or reply.status >= 400:
-                self.reject(reply.status, str(envelope.get("error", ""))[:100])
+                self.reject(reply.status, str(envelope.get("error", "")))
             raise DeliveryUncertain(f"HTTP {reply.status} without data")
-        answered = str(data.get("phone") or phone)  # with 7 or with 8 in front, or left out
-        if answered[-10:] != phone[-10:]:
+        answered = str(data.get("phone") or phone)  # may be left out
+        if answered not in {phone, phone.removeprefix("+"), self.wire_phone(phone)}:
             raise DeliveryUncertain("the answer is about another phone")
-        return Started(code=_read_code(data.get("code")), reference=str(data.get("id", "")))
+        return Started(code=_read_code(data.get("code")), reference=str(data.get("id") or ""))
 
 
 class TelefonIPFlashCall(_TelefonIP[FlashCallOptions]):
@@ -117,8 +117,9 @@ class TelefonIPSMS(_TelefonIP[SMSOptions]):
 
 def _read_code(value: Any) -> str:
     """Read the code of an answer: a string, or a number that lost its leading zeros."""
-    text = str(value).strip() if isinstance(value, str | int) and value is not True else ""
-    code = text.zfill(CODE_LENGTH) if isinstance(value, int) else text
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value).zfill(CODE_LENGTH)
+    code = value.strip() if isinstance(value, str) else ""
     if not (code.isascii() and code.isdigit() and len(code) == CODE_LENGTH):
         raise DeliveryUncertain("the answer has no code of four digits")
     return code

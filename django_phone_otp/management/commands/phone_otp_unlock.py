@@ -26,6 +26,6 @@ class Command(BaseCommand):
             phone = parse(options["phone"], conf.read().default_region).e164
         except InvalidPhone as error:
             raise CommandError(str(error)) from None
-        if not PhoneLedger.objects.enable(phone):
+        if not PhoneLedger.primary().enable(phone):
             raise CommandError(_("%(phone)s is not locked.") % {"phone": mask(phone)})
         self.stdout.write(_("%(phone)s is unlocked.") % {"phone": mask(phone)})
