@@ -134,7 +134,6 @@ class PhoneChallengeAdmin(ReadOnlyAdmin, ChallengeModelAdmin):
     )
     list_display_links = ("created_at", "masked_phone")
     list_filter = (StateFilter, "channel", ProviderFilter, "purpose", "created_at")
-    date_hierarchy = "created_at"
     ordering = ("-created_at",)
     list_per_page = 50
     show_full_result_count = False

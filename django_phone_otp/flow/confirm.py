@@ -114,15 +114,17 @@ def _settle(
         if denial:
             return _refuse(denial, challenge, client)
         with transaction.atomic(using=challenges.db, durable=True):
+            # First what touches the challenge, then the phone: in one order, so that nobody waits
+            # for somebody who waits for him.
             if is_right and not challenges.verify(challenge, now):
                 return _refuse(Denial(Refusal.CHALLENGE_CLOSED), challenge, client)
+            _note(challenge, is_right, client, challenges.db)
             changes = (
                 limits.after_right_code()
                 if is_right
                 else limits.after_wrong_code(challenge.ledger, settings, now)
             )
             if PhoneLedger.primary().write(challenge.ledger, changes):
-                _note(challenge, is_right, client, challenges.db)
                 return _accept(challenge, client) if is_right else _reject(challenge, client)
             transaction.set_rollback(True, using=challenges.db)
         challenge.ledger.refresh_from_db(using=challenges.db)

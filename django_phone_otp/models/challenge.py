@@ -166,6 +166,9 @@ class PhoneChallenge(models.Model):
         null=True,
         blank=True,
         related_name="+",
+        # A constraint would make MariaDB lock the user's row for reading when the challenge is
+        # spent; two logins of one user, about to note `last_login`, would then wait for each other.
+        db_constraint=False,
         verbose_name=_("user"),
     )
     state = models.CharField(_("state"), max_length=16, choices=State.listed, default=State.SENDING)
