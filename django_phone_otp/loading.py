@@ -50,4 +50,4 @@ def load_class(
 @cache
 def _entry_points(group: str) -> Mapping[str, str]:
     """Read the installed packages' entry points once: they do not change while a process runs."""
-    return {point.name: point.value.replace(":", ".") for point in entry_points(group=group)}
+    return {point.name: f"{point.module}.{point.attr}" for point in entry_points(group=group)}

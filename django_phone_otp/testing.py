@@ -63,7 +63,7 @@ class ProviderContract:
         assert parsed is not None, problems
         provider = self.provider_class(parsed, wire)
         length = provider.code_length or 6
-        code = "012345678901"[:length] if provider.custody is Custody.LOCAL else ""
+        code = ("0123456789" * 2)[:length] if provider.custody is Custody.LOCAL else ""
         return provider.start(StartRequest(phone=self.phone, code=code, text=f"{code} is it"))
 
     def failure(self, wire: Callable[[WireRequest], WireReply]) -> DeliveryError:

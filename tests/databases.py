@@ -33,8 +33,9 @@ def mariadb_is_missing() -> str:
 
 
 def _sqlite() -> dict[str, Any]:
-    # A file, not memory: tests of parallel requests use it from several processes.
-    name = str(_make_folder() / "test.sqlite3")
+    # A file, not memory: tests of parallel requests use it from several processes. Django makes it
+    # and removes it; whoever only reads the settings, as mypy does, leaves nothing behind.
+    name = str(Path(tempfile.gettempdir()) / f"phone-otp-tests-{os.getpid()}.sqlite3")
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": name,

@@ -1,6 +1,7 @@
 """Providers and a captcha for tests, reached by dotted path as a third party's would be."""
 
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from django_phone_otp import exceptions
@@ -19,6 +20,7 @@ class FakeOptions(ProviderOptions):
     code: str = option(default="", secret=True)
     error: str = option(default="")
     words: str = option(default="no")
+    cost: str = option(default="")
 
 
 class Fake(Provider[FakeOptions]):
@@ -34,7 +36,9 @@ class Fake(Provider[FakeOptions]):
         if self.options.error:
             kind = getattr(exceptions, self.options.error, None) or RuntimeError
             raise kind(self.options.words.replace("{code}", request.code))
-        return Started(code=self.options.code, reference=f"{self.key}-1")
+        cost = Decimal(self.options.cost) if self.options.cost else None
+        reference = f"{self.key}-1"
+        return Started(code=self.options.code, reference=reference, cost=cost, currency="RUB")
 
 
 class FakeCall(Fake):

@@ -1,6 +1,7 @@
 """Along the route: what each error of a provider leads to, for the person and for the operators."""
 
 import logging
+from decimal import Decimal
 
 import pytest
 
@@ -119,6 +120,16 @@ def test_each_try_is_noted_with_the_providers_words(post, phone_otp):
     assert (first.account, first.provider, first.outcome) == ("first", "fake", "rejected")
     assert first.detail == "HTTP 400 blocked by us"
     assert (second.account, second.provider_ref, second.detail) == ("second", "fake-1", "")
+
+
+@pytest.mark.parametrize(
+    ("told", "stored"),
+    [("2.5", "2.50000"), ("0.123456789", "0.12346"), ("1e9", None), ("NaN", None), ("-1", None)],
+)
+def test_a_cost_that_cannot_be_stored_costs_nobody_the_login(post, phone_otp, told, stored):
+    phone_otp(PROVIDERS=fakes.providers(only={"cost": told}))
+    assert post("request", phone=PHONE).status_code == 201
+    assert DeliveryAttempt.objects.get().cost == (stored and Decimal(stored))
 
 
 def test_words_that_repeat_the_code_or_a_secret_are_redacted(post, phone_otp, caplog):

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -42,6 +43,9 @@ logger = logging.getLogger(__name__)
 
 MAX_DETAIL_LENGTH = 200
 MAX_REFERENCE_LENGTH = 128
+MAX_CURRENCY_LENGTH = 3
+MAX_COST = Decimal(1_000_000)
+COST_STEP = Decimal("0.00001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +210,12 @@ def _clean(text: str, length: int) -> str:
     return "".join(each if each.isprintable() else " " for each in text)[:length]
 
 
+def _clean_cost(cost: Decimal | None) -> Decimal | None:
+    if cost is None or not cost.is_finite() or not 0 <= cost < MAX_COST:
+        return None
+    return cost.quantize(COST_STEP)
+
+
 def _describe(tried: _Try, challenge: PhoneChallenge) -> DeliveryAttempt:
     provider, started = tried.account.provider, tried.started or Started()
     return DeliveryAttempt(
@@ -216,8 +226,8 @@ def _describe(tried: _Try, challenge: PhoneChallenge) -> DeliveryAttempt:
         outcome=tried.consequence.outcome if tried.consequence else DeliveryOutcome.SENT,
         detail=tried.detail,
         provider_ref=_clean(started.reference, MAX_REFERENCE_LENGTH),
-        cost=started.cost,
-        currency=started.currency,
+        cost=_clean_cost(started.cost),
+        currency=_clean(started.currency, MAX_CURRENCY_LENGTH),
         duration_ms=tried.duration_ms,
     )
 

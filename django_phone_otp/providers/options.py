@@ -23,7 +23,10 @@ def option(*, default: Any = MISSING, help: str | Promise = "", secret: bool = F
 
 @dataclass(frozen=True, kw_only=True)
 class ProviderOptions:
-    """Base of all schemas; a subclass adds fields with `option()` and overrides defaults."""
+    """Base of all schemas; a subclass adds fields with `option()` and overrides defaults.
+
+    Options are `str`, `bool`, `int` or `float`, or a union of these and `None`.
+    """
 
     base_url: str = option(default="", help=_("Scheme and host of the service, with any prefix."))
     timeout: float = option(default=10.0, help=_("Seconds for the whole exchange."))
@@ -43,10 +46,10 @@ class ProviderOptions:
             if name not in known
         ]
         for name, each in known.items():
-            if given.get(name, "") == "":
-                if each.default is MISSING:
-                    problems.append(f'"{name}" is missing.')
-            elif not _fits(given[name], types[name]):
+            is_required = each.default is MISSING and each.default_factory is MISSING
+            if is_required and given.get(name, "") == "":
+                problems.append(f'"{name}" is missing.')
+            elif name in given and not _fits(given[name], types[name]):
                 wanted = " or ".join(
                     each.__name__ for each in get_args(types[name]) or [types[name]]
                 )
@@ -64,7 +67,7 @@ class ProviderOptions:
             problems.append(f'"timeout" must be above 0 and at most {MAX_TIMEOUT_SECONDS} seconds.')
         # SECURITY: secrets travel in these addresses and headers; plain HTTP would show them to
         # everybody on the way. Loopback is the test gateway's.
-        if self.base_url and not _is_safe(self.base_url):
+        if self.base_url != type(self).base_url and not _is_safe(self.base_url):
             problems.append('"base_url" must begin with https:// and name a host.')
         return problems
 
