@@ -15,13 +15,14 @@ from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
+from django.db import models
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 
 from .captcha import load_captcha
 from .codes import MAX_CODE_LENGTH
-from .conf import DEFAULT_LIMITS, KEYS, Rate
+from .conf import DEFAULT_LIMITS, KEYS, Rate, Settings
 from .exceptions import InvalidPhone
 from .issuers import load_issuer
 from .phone import parse
@@ -53,6 +54,7 @@ def register_all() -> None:
     register(check_providers_exist, Tags.security)
     register(check_backend, Tags.security)
     register(check_limits_are_on, Tags.security)
+    register(check_time_zone, Tags.security)
 
 
 def check_settings(**_kwargs: Any) -> list[CheckMessage]:
@@ -69,13 +71,14 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
         for key in given
         if key not in KEYS
     ]
+    defaults = Settings()
     for key, (id_, function) in _CHECKS.items():
-        if key in given:
-            for problem in function(given[key]):
-                if isinstance(problem, str):
-                    space = "" if problem.startswith("[") else " "
-                    problem = Error(f"PHONE_OTP['{key}']{space}{problem}", id=id_)
-                messages.append(problem)
+        # A default may not fit either: that of TOKEN_ISSUER needs sessions.
+        for problem in function(given.get(key, getattr(defaults, key.lower()))):
+            if isinstance(problem, str):
+                space = "" if problem.startswith("[") else " "
+                problem = Error(f"PHONE_OTP['{key}']{space}{problem}", id=id_)
+            messages.append(problem)
     return messages
 
 
@@ -92,6 +95,13 @@ def check_providers_exist(**_kwargs: Any) -> list[CheckMessage]:
             id="phone_otp.E003",
         )
     ]
+
+
+def check_time_zone(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that times are aware: naive ones repeat an hour when clocks go back."""
+    if django_settings.USE_TZ:
+        return []
+    return [Error("USE_TZ must be True.", id="phone_otp.E006")]
 
 
 def check_limits_are_on(**_kwargs: Any) -> list[CheckMessage]:
@@ -279,7 +289,9 @@ def _check_user_phone_field(value: Any) -> Problems:
     except FieldDoesNotExist:
         yield f"names {value!r}, which is no field of {model._meta.label}."
         return
-    if not getattr(field, "unique", False):
+    if not isinstance(field, models.CharField):
+        yield f"names {value!r}, which must be a CharField: a phone is text in E.164."
+    elif not field.unique:
         # SECURITY: two users with one phone would each log in as whichever comes first.
         yield f"names {value!r}, which must be unique=True: a phone belongs to one user."
 
@@ -294,6 +306,8 @@ def _check_token_issuer(value: Any) -> Problems:
     except ImproperlyConfigured as error:
         yield Error(str(error), id="phone_otp.E021")
         return
+    if value == "session" and not apps.is_installed("django.contrib.sessions"):
+        yield "needs 'django.contrib.sessions' in INSTALLED_APPS, or be 'token'."
     if value == "token" and not apps.is_installed("rest_framework.authtoken"):
         yield "needs 'rest_framework.authtoken' in INSTALLED_APPS."
 

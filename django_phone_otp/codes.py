@@ -45,6 +45,13 @@ def make_digest(code: str, *, alphabet: Alphabet, bound_to: str) -> str:
     return f"{alphabet}${len(code)}${hexdigest}"
 
 
+@sensitive_variables("text", "code")
+def is_code(text: str) -> bool:
+    """Say whether a person could type this: letters and digits, a few, and not nothing."""
+    code = _canonical(text, Alphabet.MIXED, 0)
+    return code.isalnum() and len(code) <= MAX_CODE_LENGTH
+
+
 @sensitive_variables("answer")
 def matches_any(answer: str, digests: Iterable[str], *, bound_to: str) -> bool:
     """Compare an answer with the digests, in constant time for digests of one shape.

@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import Promise
+from django.views.decorators.debug import sensitive_variables
 
 DEFAULT_LIMITS: Mapping[str, Any] = {
     "request_ip": "20/h",
@@ -52,7 +53,8 @@ class Rate:
 class Settings:
     """`PHONE_OTP` with its defaults; each field is the key in lower case."""
 
-    providers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    # SECURITY: reports of errors print what frames hold; these three hold secrets and codes.
+    providers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     routes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     default_region: str | None = None
     allowed_regions: Sequence[str] | None = None
@@ -64,13 +66,13 @@ class Settings:
     signup: bool = True
     user_phone_field: str | None = None
     token_issuer: str = "session"  # noqa: S105 (a name, no secret)
-    captcha: Mapping[str, Any] | None = None
+    captcha: Mapping[str, Any] | None = field(default=None, repr=False)
     message: str | Promise | None = None
     webotp_domain: str | None = None
     android_app_hash: str | None = None
     dispatch: str = "inline"
     trusted_proxies: int = 0
-    test_phones: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    test_phones: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     retention_days: int = 30
 
     def rates(self, name: str) -> tuple[Rate, ...]:
@@ -95,6 +97,7 @@ class Settings:
 KEYS = tuple(each.name.upper() for each in fields(Settings))
 
 
+@sensitive_variables("given")
 def read() -> Settings:
     """Read the settings as they are now; raises `ImproperlyConfigured` for an unknown key."""
     given: Mapping[str, Any] = getattr(django_settings, "PHONE_OTP", {})

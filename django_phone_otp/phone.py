@@ -28,8 +28,10 @@ _NEVER_CALLED = frozenset(
         PhoneNumberType.UAN,
         PhoneNumberType.PAGER,
         PhoneNumberType.VOICEMAIL,
+        PhoneNumberType.PERSONAL_NUMBER,
     }
 )
+_NO_REGION = "001"  # satellites and international networks: dear, and nobody's login
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,12 @@ def parse(typed: str, default_region: str | None = None) -> Phone:
         raise InvalidPhone(_("This is not a phone number.")) from None
     if not phonenumbers.is_valid_number(number):
         raise InvalidPhone(_("This phone number does not exist. Check its digits."))
+    region = phonenumbers.region_code_for_number(number) or ""
+    kind = phonenumbers.number_type(number)
     return Phone(
         e164=phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
-        region=phonenumbers.region_code_for_number(number) or "",
-        is_callable=phonenumbers.number_type(number) not in _NEVER_CALLED,
+        region=region,
+        is_callable=kind not in _NEVER_CALLED and region != _NO_REGION,
     )
 
 

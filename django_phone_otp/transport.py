@@ -11,6 +11,8 @@ host only, and urllib3's own log lines are dropped while a call runs.
 
 import json
 import logging
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -103,10 +105,16 @@ def _send(request: WireRequest) -> WireReply:
         # Without any, requests would look into the machine's .netrc.
         auth=request.basic_auth or _as_it_is,
         headers={"Accept": "application/json", **request.headers, "Accept-Encoding": "identity"},
-        timeout=(min(MAX_CONNECT_SECONDS, request.timeout_seconds), request.timeout_seconds),
+        timeout=request.timeout_seconds,  # `_DeadlineSocket` shortens it to what is left
         allow_redirects=False,
         stream=True,
     ) as response:
+        if response.status_code < 200:
+            # An interim answer (103 Early Hints) that http.client takes for the last one: the real
+            # one is still to come. SECURITY: on a connection that is kept it would be read as the
+            # answer to the next request, and a code would go to somebody else.
+            _forget_connections()
+            raise NoAnswer(f"{request.method} {request.host}: interim answer")
         body = b""
         # Until nothing more comes: only at its end does a body show that it was cut short.
         while chunk := response.raw.read(MAX_BODY_BYTES + 1 - len(body), decode_content=False):
@@ -148,6 +156,14 @@ def _session() -> requests.Session:
     return _exchange.session
 
 
+def _forget_connections() -> None:
+    """Keep no connection of this thread; after a fork parent and child must not share any."""
+    _exchange.session = None
+
+
+os.register_at_fork(after_in_child=_forget_connections)
+
+
 class _DeadlineSocket:
     """A connected socket whose every read is bounded by the deadline of the running exchange.
 
@@ -155,15 +171,15 @@ class _DeadlineSocket:
     half second holds a worker for ever. Here each wait gets what is left of the whole.
     """
 
-    def __init__(self, socket: Any) -> None:
-        self._socket = socket
+    def __init__(self, connected: Any) -> None:
+        self._socket = connected
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
 
     def sendall(self, data: Any, *args: Any) -> None:
-        _exchange.wrote = True
         self._socket.settimeout(_seconds_left())
+        _exchange.wrote = True
         self._socket.sendall(data, *args)
 
     def makefile(self, *_args: Any, **_kwargs: Any) -> BufferedReader:
@@ -172,8 +188,8 @@ class _DeadlineSocket:
 
 
 class _DeadlineReader(RawIOBase):
-    def __init__(self, socket: Any, stream: RawIOBase) -> None:
-        self._socket = socket
+    def __init__(self, connected: Any, stream: RawIOBase) -> None:
+        self._socket = connected
         self._stream = stream
 
     def readable(self) -> bool:
@@ -195,13 +211,43 @@ def _seconds_left() -> float:
     return left
 
 
+def _connect(host: str, port: int) -> socket.socket:
+    """Connect to the first address that answers; each gets its share of what time is left.
+
+    urllib3 would give each address the whole timeout. The name is looked up by the system, whose
+    time nobody can bound.
+    """
+    failure = OSError("the name has no address")
+    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for tried, (family, kind, protocol, _name, address) in enumerate(addresses):
+        connection = socket.socket(family, kind, protocol)
+        try:
+            share = _seconds_left() / (len(addresses) - tried)
+            connection.settimeout(min(MAX_CONNECT_SECONDS, share))
+            connection.connect(address)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.settimeout(_seconds_left())  # for the handshake of TLS
+        except OSError as error:
+            connection.close()
+            failure = error
+        else:
+            return connection
+    raise failure
+
+
 class _DeadlineHTTPConnection(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        return _connect(self._dns_host, self.port)
+
     def connect(self) -> None:
         super().connect()
         self.sock = _DeadlineSocket(self.sock)
 
 
 class _DeadlineHTTPSConnection(HTTPSConnection):
+    def _new_conn(self) -> socket.socket:
+        return _connect(self._dns_host, self.port)
+
     def connect(self) -> None:
         super().connect()
         self.sock = _DeadlineSocket(self.sock)

@@ -50,6 +50,16 @@ class FakeCall(Fake):
     code_length = 4
 
 
+class FakeOdd(FakeCall):
+    """Gives what a provider may not give: the value of the expression in `words`."""
+
+    key = "fake-odd"
+
+    def start(self, request: StartRequest) -> Started:
+        odd: Started = eval(self.options.words, {"Started": Started})  # noqa: S307 (our own test's)
+        return odd
+
+
 class FakeRemote(Fake):
     """Judges answers itself."""
 

@@ -1,5 +1,7 @@
 """The admin: a window on challenges, and the door for users' phones."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import Permission
 from django.urls import reverse
@@ -69,6 +71,35 @@ def test_a_full_number_is_found_however_it_is_typed(admin_client, challenge, typ
 @pytest.mark.parametrize("typed", ["+79244501004", "1003", "9244", "x"])
 def test_parts_of_a_number_find_nothing(admin_client, challenge, typed):
     assert rows(admin_client.get(LIST, {"q": typed})) == 0
+
+
+@pytest.mark.parametrize(
+    "lookup",
+    ["phone__startswith", "phone", "public_id__startswith", "code_digest__regex", "ledger__phone"],
+)
+def test_the_address_cannot_ask_for_what_the_page_hides(admin_client, challenge, lookup):
+    assert admin_client.get(LIST, {lookup: "+7924"}).status_code == 400
+
+
+def test_the_order_does_not_tell_digits(admin_client, challenge):
+    html = admin_client.get(LIST).content.decode()
+    sortable = re.findall(r'class="[^"]*sortable[^"]*column-(\w+)', html)
+    assert "masked_phone" not in sortable
+    assert "created_at" in sortable
+
+
+def test_a_filter_with_nonsense_shows_everything(admin_client, challenge):
+    assert rows(admin_client.get(LIST, {"provider": "\x00"})) == 1
+
+
+def test_a_user_is_shown_without_a_name_that_may_be_the_phone(
+    admin_client, page_of, challenge, django_user_model
+):
+    owner = django_user_model.objects.create_user("+79244501003")
+    PhoneChallenge.objects.update(user=owner)
+    html = admin_client.get(page_of).content.decode()
+    assert f'<a href="/admin/auth/user/{owner.pk}/change/">#{owner.pk}</a>' in html
+    assert "4501003" not in html
 
 
 @pytest.mark.parametrize(
@@ -143,6 +174,20 @@ class TestUserPhones:
     ):
         response = admin_client.post(f"{self.url}add/", {"user": admin_user.pk, "phone": PHONE})
         assert "already exists" in response.content.decode()
+
+    def test_the_address_cannot_ask_for_digits(self, admin_client, owned):
+        assert admin_client.get(self.url, {"phone__startswith": "+7924"}).status_code == 400
+
+    def test_staff_cannot_give_a_superuser_a_phone_and_log_in_with_it(
+        self, client, admin_user, django_user_model
+    ):
+        staff = django_user_model.objects.create_user("staff", is_staff=True)
+        staff.user_permissions.set(Permission.objects.filter(codename__endswith="userphone"))
+        client.force_login(staff)
+        response = client.post(f"{self.url}add/", {"user": admin_user.pk, "phone": PHONE})
+        assert "Only a superuser may give a superuser a phone." in response.content.decode()
+        client.post(f"{self.url}add/", {"user": staff.pk, "phone": PHONE})
+        assert UserPhone.objects.get().user == staff
 
     def test_one_is_found_by_its_number(self, admin_client, owned):
         assert rows(admin_client.get(self.url, {"q": "8 924 4501003"})) == 1

@@ -3,6 +3,7 @@
 import pytest
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.auth.signals import user_logged_in, user_login_failed
+from django.core.exceptions import PermissionDenied
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
@@ -270,6 +271,18 @@ class TestSession:
         assert api.session.session_key != session.session_key
         assert api.session["cart"] == 1
 
+    def test_a_login_that_fails_half_way_leaves_no_session(self, post, api, challenge, settings):
+        settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+
+        def refuse(**_arguments):
+            raise PermissionDenied
+
+        user_logged_in.connect(refuse)
+        assert post("confirm", challenge=challenge, code=right_code()).status_code == 403
+        user_logged_in.disconnect(refuse)
+        assert SESSION_KEY not in api.session
+        assert PhoneChallenge.objects.get().spent_at is None
+
     @pytest.mark.parametrize("header", ["origin", "referer"])
     def test_a_foreign_page_cannot_log_a_browser_in(self, post, challenge, header):
         browser = APIClient(enforce_csrf_checks=True)
@@ -301,4 +314,14 @@ class TestSession:
 
 def test_a_stale_token_does_not_keep_from_logging_in(post, challenge, api):
     api.credentials(HTTP_AUTHORIZATION="Token stale")
+    assert post("confirm", challenge=challenge, code=right_code()).status_code == 200
+
+
+def test_a_session_that_the_database_bars_does_not_either(post, challenge, api):
+    api.cookies["sessionid"] = "a\x00b"
+    assert post("confirm", challenge=challenge, code=right_code()).status_code == 200
+
+
+def test_a_site_whose_drf_has_no_anonymous_user_can_log_in(post, challenge, settings):
+    settings.REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
     assert post("confirm", challenge=challenge, code=right_code()).status_code == 200

@@ -77,6 +77,11 @@ def test_a_number_that_may_not_be_called_is_refused(post):
     assert not PhoneChallenge.objects.exists()
 
 
+@pytest.mark.parametrize("phone", ["+447012345678", "+881612345678"])
+def test_dear_numbers_that_are_nobodys_login_are_refused(post, phone):
+    assert post("request", phone=phone).json()["code"] == "phone_not_allowed"
+
+
 def test_a_region_that_is_not_allowed_is_refused(post, phone_otp):
     phone_otp(ALLOWED_REGIONS=["BY"])
     response = post("request", phone=PHONE)
@@ -221,6 +226,12 @@ def test_a_captcha_stands_before_the_message(post, phone_otp, token, status, cod
     response = post("request", phone=PHONE, captcha_token=token)
     assert (response.status_code, response.json()["code"]) == (status, code)
     assert not local.outbox
+
+
+def test_an_address_is_counted_before_its_captcha_is_asked_about(post, phone_otp):
+    phone_otp(CAPTCHA={"BACKEND": "tests.fakes.FakeCaptcha"}, LIMITS={"request_ip": "1/h"})
+    codes = [post("request", phone=PHONE, captcha_token="robot").json()["code"] for _ in range(2)]
+    assert codes == ["captcha_failed", "too_many_requests"]
 
 
 @pytest.mark.parametrize("token", ["human", "silence"])

@@ -146,6 +146,49 @@ def test_words_that_repeat_the_code_or_a_secret_are_redacted(post, phone_otp, ca
     assert "hunter2-key" not in caplog.text
 
 
+@pytest.mark.parametrize("written", ["+79244501003", "79244501003"])
+def test_words_that_repeat_the_phone_are_masked(post, phone_otp, caplog, written):
+    words = f"number {written} is blocked"
+    phone_otp(PROVIDERS=fakes.providers(first={"error": "ProviderRejected", "words": words}))
+    post("request", phone=PHONE)
+    assert DeliveryAttempt.objects.get().detail == "number +7•••••••003 is blocked"
+    assert written not in caplog.text
+
+
+def test_a_code_is_redacted_before_words_are_cut(post, phone_otp):
+    words = "x" * 197 + "{code}"
+    phone_otp(PROVIDERS=fakes.providers(first={"error": "DeliveryUncertain", "words": words}))
+    post("request", phone=PHONE)
+    assert DeliveryAttempt.objects.get().detail == "x" * 197 + "***"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "None",
+        "1234",
+        "Started(code=1234)",
+        "Started(code=' - ')",
+        "Started(code='1' * 17)",
+        "Started(code='0427', reference=None)",
+    ],
+)
+def test_a_provider_that_gives_nonsense_is_uncertain(post, phone_otp, odd):
+    phone_otp(PROVIDERS=fakes.providers(calls={"kind": "FakeOdd", "words": odd}))
+    response = post("request", phone=PHONE)
+    assert (response.status_code, response.json()["code"]) == (503, "delivery_failed")
+    assert outcomes() == ["uncertain"]
+
+
+def test_an_uncertain_message_stays_so_when_another_fails(post, phone_otp, clock):
+    phone_otp(PROVIDERS=fakes.providers(first={"error": "DeliveryUncertain"}))
+    challenge = post("request", phone=PHONE).json()["challenge"]
+    phone_otp(PROVIDERS=fakes.providers(first={"error": "ProviderUnavailable"}))
+    clock.shift(30)
+    post("resend", challenge=challenge)
+    assert PhoneChallenge.objects.get().state == "sending"
+
+
 def test_operators_are_told_of_trouble_with_an_account(post, phone_otp, caplog):
     phone_otp(PROVIDERS=fakes.providers(first={"error": "InsufficientFunds", "words": "0 RUB"}))
     post("request", phone=PHONE)

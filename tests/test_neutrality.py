@@ -72,6 +72,30 @@ def test_every_step_looks_the_same(walk, phone_otp, kind):
         assert of_known == of_unknown, step
 
 
+@pytest.mark.parametrize("kind", ["Fake", "FakeCall", "FakeRemote"])
+@pytest.mark.parametrize(
+    "error",
+    ["ProviderUnavailable", "InvalidRecipient", "RecipientLimited", "DeliveryUncertain", "mistake"],
+)
+def test_a_provider_in_trouble_tells_nothing_either(walk, phone_otp, kind, error):
+    options = {"kind": kind, "error": error, "code": "4271"}
+    phone_otp(PROVIDERS=fakes.providers(only=options))
+    assert walk(PHONE) == walk(UNKNOWN)
+
+
+def test_operators_see_what_really_happened(post, phone_otp):
+    phone_otp(PROVIDERS=fakes.providers(only={"error": "ProviderUnavailable"}))
+    assert post("request", phone=PHONE).json()["state"] == "sent"
+    assert DeliveryAttempt.objects.get().outcome == "unavailable"
+
+
+def test_a_code_that_may_have_arrived_still_counts(post, phone_otp):
+    phone_otp(PROVIDERS=fakes.providers(only={"error": "DeliveryUncertain"}))
+    challenge = post("request", phone=PHONE).json()["challenge"]
+    code = fakes.asked[0][1].code
+    assert post("confirm", challenge=challenge, code=code).status_code == 200
+
+
 def test_an_unknown_phone_gets_no_message(post):
     assert post("request", phone=UNKNOWN).status_code == 201
     assert not local.outbox

@@ -54,7 +54,7 @@ def test_good_options(given):
     assert problems_of(**given) == []
 
 
-NO_HTTPS = '"base_url" must begin with https:// and name a host.'
+NO_HTTPS = '"base_url" must be https:// with a host and at most a path.'
 NO_TIMEOUT = '"timeout" must be above 0 and at most 60.0 seconds.'
 
 

@@ -34,6 +34,16 @@ class UserPhoneForm(PhoneModelForm):
         model = UserPhone
         fields = ("user", "phone")
 
+    # Set by the admin: who is filling in the form.
+    operator: Any = None
+
+    def clean_user(self) -> Any:
+        """Leave superusers to superusers: whoever gives a user a phone can log in as that user."""
+        user = self.cleaned_data["user"]
+        if getattr(user, "is_superuser", False) and not self.operator.is_superuser:
+            raise ValidationError(_("Only a superuser may give a superuser a phone."))
+        return user
+
     def clean_phone(self) -> str:
         """Normalise the number."""
         try:
@@ -54,6 +64,12 @@ class UserPhoneAdmin(PhoneModelAdmin):
     search_fields = ("phone",)
     search_help_text = _("A full phone number, with + and country code.")
 
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Tell the form who is filling it in."""
+        form: Any = super().get_form(request, *args, **kwargs)
+        form.operator = request.user
+        return form
+
     def get_fields(self, _request: HttpRequest, obj: UserPhone | None = None) -> tuple[str, ...]:
         """Ask for the phone once; afterwards show it masked."""
         return ("user", "masked_phone", "verified_at") if obj else ("user", "phone")
@@ -64,7 +80,11 @@ class UserPhoneAdmin(PhoneModelAdmin):
         """Keep a phone and its proof as they are."""
         return ("user", "masked_phone", "verified_at") if obj else ()
 
-    @admin.display(description=_("phone"), ordering="phone")
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """Allow no filter in the address: `phone__startswith` would undo the masks."""
+        return False
+
+    @admin.display(description=_("phone"))
     def masked_phone(self, owned: UserPhone) -> str:
         """Show the phone as a stranger may see it."""
         return str(owned)

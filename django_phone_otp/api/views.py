@@ -6,7 +6,8 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db import DataError, InterfaceError, OperationalError, connections, transaction
+from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, ValidationError
 from rest_framework.permissions import AllowAny
@@ -63,6 +64,7 @@ class FlowView(APIView):
     def perform_authentication(self, request: Request) -> None:
         """Authenticate later, if at all: a stale token must not keep from logging in."""
 
+    @sensitive_variables("serializer")
     def read(self, request: Request) -> Any:
         """Check the body's shape; raises `ValidationError`."""
         serializer = self.serializer_class(data=request.data)
@@ -95,6 +97,7 @@ class RequestView(FlowView):
 
     serializer_class = RequestSerializer
 
+    @sensitive_variables("data")
     def post(self, request: Request) -> Response:
         """Start a challenge: 201, or a refusal."""
         data = self.read(request)
@@ -142,6 +145,7 @@ class ConfirmView(FlowView):
 
     serializer_class = ConfirmSerializer
 
+    @sensitive_variables("data")
     def post(self, request: Request) -> Response:
         """Log in or link the phone: 200, or a refusal."""
         data = self.read(request)
@@ -165,11 +169,17 @@ class ConfirmView(FlowView):
 
 def _log_in(request: Request, challenge: PhoneChallenge, issuer: Issuer) -> Response:
     """Spend the challenge and issue, both or neither."""
-    with transaction.atomic(using=PhoneChallenge.primary().db):
-        user = authenticate(request._request, phone_challenge=challenge)
-        if user is None:  # inactive, or unknown while sign-up is closed
-            return refuse(Refusal.PHONE_NOT_ALLOWED)
-        issued = issuer.issue(request._request, user)
+    try:
+        with transaction.atomic(using=PhoneChallenge.primary().db):
+            user = authenticate(request._request, phone_challenge=challenge)
+            if user is None:  # inactive, or unknown while sign-up is closed
+                return refuse(Refusal.PHONE_NOT_ALLOWED)
+            issued = issuer.issue(request._request, user)
+    except Exception:
+        # What the transaction takes back, a session in a cache or a cookie would keep.
+        if issuer.uses_cookies:
+            request._request.session.flush()
+        raise
     return Response({"user": _show_user(user, challenge), **issued})
 
 
@@ -192,17 +202,19 @@ def _show_asked(asked: Asked, status: int) -> Response:
 
 
 def _find_user(request: Request) -> AbstractBaseUser | None:
-    """Give who asks, for challenges that belong to a user; a stale token is nobody."""
+    """Give who asks, for challenges that belong to a user; a stale or broken token is nobody."""
     try:
-        return request.user if request.user.is_authenticated else None
-    except AuthenticationFailed:
+        user = request.user
+    except (AuthenticationFailed, DataError, ValueError):  # NUL in a cookie is data PostgreSQL bars
         return None
+    return user if user and user.is_authenticated else None  # DRF may be told to give None
 
 
 def _require_user(request: Request) -> AbstractBaseUser:
-    if not request.user.is_authenticated:
+    user = _find_user(request)
+    if user is None:
         raise NotAuthenticated
-    return request.user
+    return user
 
 
 def _may_be_browser(request: Request) -> bool:

@@ -4,7 +4,6 @@ Accounts come from `PHONE_OTP["PROVIDERS"]` and from rows; a row wins over a set
 """
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -13,6 +12,7 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_variables
 
 from ..conf import Settings
 from ..exceptions import BrokenSeal, ChannelNotOffered
@@ -96,12 +96,14 @@ def _read_accounts(settings: Settings) -> dict[str, Account]:
     return accounts
 
 
-def _read_settings(settings: Settings) -> Iterator[Account]:
+@sensitive_variables("entry")
+def _read_settings(settings: Settings) -> list[Account]:
+    accounts = []
     for alias, entry in settings.providers.items():
         where = f"PHONE_OTP['PROVIDERS']['{alias}']"
-        yield Account(
-            alias, load_provider(entry["BACKEND"], entry.get("OPTIONS", {}), setting=where)
-        )
+        provider = load_provider(entry["BACKEND"], entry.get("OPTIONS", {}), setting=where)
+        accounts.append(Account(alias, provider))
+    return accounts
 
 
 def _read_row(row: ProviderAccount) -> Account | None:
@@ -109,11 +111,16 @@ def _read_row(row: ProviderAccount) -> Account | None:
     try:
         provider = load_provider(row.backend, row.options, setting=f"account '{row.alias}'")
     except (BrokenSeal, ImproperlyConfigured) as error:
-        logger.error("account_broken account=%s reason=%s", row.alias, error)
-        return None
-    return Account(row.alias, provider, row.priority, tuple(row.regions))
+        reason = str(error)
+    except Exception as error:  # noqa: BLE001 (a mistake of a third party's class may be any)
+        reason = type(error).__name__
+    else:
+        return Account(row.alias, provider, row.priority, tuple(row.regions))
+    logger.error("account_broken account=%s reason=%s", row.alias, reason)
+    return None
 
 
+@sensitive_variables("entry")
 def _find_test_phone(phone: Phone, settings: Settings) -> Account | None:
     entry = settings.test_phones.get(phone.e164)
     if entry is None or _as_date(entry["until"]) < timezone.localdate():

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from .. import codes, conf, signals
-from ..choices import Custody, Refusal
+from ..choices import Custody, Refusal, State
 from ..conf import Settings
 from ..models import ConfirmAttempt, PhoneChallenge, PhoneLedger
 from . import limits
@@ -76,9 +76,10 @@ def confirm_code(
 def _judge(challenge: PhoneChallenge, code: str, settings: Settings, now: datetime) -> bool | None:
     """Compare an answer for which a try has been taken, or have the provider compare it.
 
-    None when the provider is the judge and gives no verdict.
+    None when the provider is the judge and gives no verdict. A digest beside a provider that judges
+    is that of a message that never went out: nothing matches it, and nobody need be asked.
     """
-    if challenge.custody == Custody.REMOTE:
+    if challenge.custody == Custody.REMOTE and not challenge.code_digest:
         return _ask_judge(challenge, code, settings)
     return codes.matches_any(code, challenge.valid_digests(now), bound_to=challenge.bound_to)
 
@@ -116,7 +117,7 @@ def _settle(
         with transaction.atomic(using=challenges.db, durable=True):
             # First what touches the challenge, then the phone: in one order, so that nobody waits
             # for somebody who waits for him.
-            if is_right and not challenges.verify(challenge, now):
+            if is_right and not challenges.verify(challenge.pk, now):
                 return _refuse(Denial(Refusal.CHALLENGE_CLOSED), challenge, client)
             _note(challenge, is_right, client, challenges.db)
             changes = (
@@ -125,7 +126,7 @@ def _settle(
                 else limits.after_wrong_code(challenge.ledger, settings, now)
             )
             if PhoneLedger.primary().write(challenge.ledger, changes):
-                return _accept(challenge, client) if is_right else _reject(challenge, client)
+                return _accept(challenge, now, client) if is_right else _reject(challenge, client)
             transaction.set_rollback(True, using=challenges.db)
         challenge.ledger.refresh_from_db(using=challenges.db)
     return _refuse(Denial(Refusal.UNAVAILABLE), challenge, client)
@@ -140,7 +141,8 @@ def _note(challenge: PhoneChallenge, is_right: bool, client: Client, using: str)
     )
 
 
-def _accept(challenge: PhoneChallenge, client: Client) -> Answer:
+def _accept(challenge: PhoneChallenge, now: datetime, client: Client) -> Answer:
+    challenge.state, challenge.verified_at = State.VERIFIED, now
     _announce(signals.phone_verified, challenge=challenge, client=client)
     return Answer(challenge=challenge)
 

@@ -8,10 +8,10 @@ import logging
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
@@ -99,13 +99,14 @@ class _Try:
 
 
 def dispatch(
-    challenge: PhoneChallenge, route: Sequence[Account], settings: Settings
+    challenge: PhoneChallenge, route: Sequence[Account], settings: Settings, *, discreet: bool
 ) -> Refusal | None:
     """Send one code for a challenge. Sends, costs money, writes; call it outside transactions.
 
     Gives None when a message went out, or may have gone out with a code that we know; `challenge`
     then shows the new state. Gives the refusal when nothing went out, or nothing that could be
-    answered.
+    answered. With `discreet` whatever happens looks like a message that went out, as `withhold`
+    does; only the attempts tell the truth, to operators.
     """
     tries: list[_Try] = []
     for account in route:
@@ -113,24 +114,34 @@ def dispatch(
         consequence = tries[-1].consequence
         if consequence is None or not consequence.goes_on:
             break
-    attempts = [_describe(each, challenge) for each in tries]
-    return _record(challenge, tries[-1], attempts, settings)
+    shown = _pretend(tries[-1], route, settings) if discreet else tries[-1]
+    return _record(challenge, shown, [_describe(each, challenge) for each in tries], settings)
 
 
 def withhold(
     challenge: PhoneChallenge, route: Sequence[Account], settings: Settings
 ) -> Refusal | None:
-    """Do all that `dispatch` does for a message that went out, but send nothing.
+    """Do all that a discreet `dispatch` does, but send nothing.
 
     SECURITY: for unknown phones while sign-up is closed. State, body and number of queries are the
     same, and no answer matches: there is a digest, of nothing.
     """
-    account = route[0]
-    length = account.provider.code_length or settings.code_length
-    pretended = _Try(account=account, length=length, code=secrets.token_hex(), started=Started())
-    attempt = _describe(pretended, challenge)
+    nothing = _Try(account=route[0], length=0, consequence=CONSEQUENCES[ProviderRejected])
+    attempt = _describe(nothing, challenge)
     attempt.outcome = DeliveryOutcome.WITHHELD
-    return _record(challenge, pretended, [attempt], settings)
+    return _record(challenge, _pretend(nothing, route, settings), [attempt], settings)
+
+
+def _pretend(tried: _Try, route: Sequence[Account], settings: Settings) -> _Try:
+    """Make a try look like one that went out, and where it cannot be answered, unanswerable."""
+    account = tried.account if tried.can_be_answered else route[0]
+    return replace(
+        tried,
+        account=account,
+        length=account.provider.code_length or settings.code_length,
+        code=tried.code if tried.can_be_answered else secrets.token_hex(),
+        consequence=None,
+    )
 
 
 @sensitive_variables()
@@ -157,7 +168,7 @@ def _try_account(account: Account, challenge: PhoneChallenge, settings: Settings
         code=code,
         started=started,
         consequence=_find_consequence(error) if error else None,
-        detail=_redact(str(error), provider, code) if error else "",
+        detail=_redact(str(error), challenge, provider, code) if error else "",
         duration_ms=duration_ms,
     )
     _log(tried)
@@ -168,7 +179,9 @@ def _try_account(account: Account, challenge: PhoneChallenge, settings: Settings
 def _start(provider: Provider[Any], request: StartRequest) -> Started:
     """Have the provider start; whatever goes wrong is one of our errors afterwards."""
     try:
-        started = provider.start(request)
+        started: Any = provider.start(request)  # a third party's class may give anything
+        is_sound = isinstance(started, Started) and isinstance(started.reference, str)
+        has_code = is_sound and isinstance(started.code, str) and codes.is_code(started.code)
     except (DeliveryError, ImproperlyConfigured):
         raise
     except Exception as error:  # noqa: BLE001 (a mistake of the provider's class may be any)
@@ -176,9 +189,10 @@ def _start(provider: Provider[Any], request: StartRequest) -> Started:
         # may hold the code or the secret.
         mistake = type(error).__name__
     else:
-        if started.code or provider.custody is not Custody.RETURNED:
-            return started
-        mistake = "the provider told no code"
+        needs_code = provider.custody is Custody.RETURNED
+        if has_code or (is_sound and not needs_code and started.code == ""):
+            return cast(Started, started)
+        mistake = "the provider told no code" if is_sound else "the provider told nothing"
     raise DeliveryUncertain(mistake)
 
 
@@ -199,10 +213,15 @@ def _log(tried: _Try) -> None:
         )
 
 
-def _redact(words: str, provider: Provider[Any], code: str) -> str:
-    """Make a provider's words fit for operators: no secret, no code, one line."""
+def _redact(words: str, challenge: PhoneChallenge, provider: Provider[Any], code: str) -> str:
+    """Make a provider's words fit for operators: no secret, code or phone, and one line."""
     words = provider.redact(words)
-    return _clean(words.replace(code, "***") if code else words, MAX_DETAIL_LENGTH)
+    if code:
+        words = words.replace(code, "***")
+    phone = challenge.phone
+    for written in (phone, provider.wire_phone(phone), phone.removeprefix("+")):
+        words = words.replace(written, challenge.masked_phone)
+    return _clean(words, MAX_DETAIL_LENGTH)
 
 
 def _clean(text: str, length: int) -> str:

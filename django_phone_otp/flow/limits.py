@@ -60,12 +60,12 @@ def count_address(name: str, ip: str, settings: Settings) -> Denial | None:
             return Denial(Refusal.UNAVAILABLE)
         if usage is None and not getattr(django_settings, "RATELIMIT_ENABLE", True):
             continue  # switched off by the site, for its tests say
-        if usage is None or usage["time_left"] < 0:  # how django-ratelimit says the cache failed
+        if usage is None or not usage["limit"]:  # how django-ratelimit says that the cache failed
             logger.error("cache_unavailable limit=%s", name)
             return Denial(Refusal.UNAVAILABLE)
         if usage["should_limit"]:
             # The window's last second belongs to it: one more, and the next has begun.
-            waits.append(usage["time_left"] + 1)
+            waits.append(max(1, usage["time_left"] + 1))
     return Denial(Refusal.TOO_MANY_REQUESTS, max(waits)) if waits else None
 
 

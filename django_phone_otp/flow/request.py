@@ -62,15 +62,15 @@ def request_code(
     settings = conf.read()
     if purpose == Purpose.LINK and user is None:
         raise ValueError("a challenge to link a phone needs the user who asks")
-    robot = refuse_robot(captcha_token, client, settings)
-    if robot:
-        return Asked(refusal=robot)
     number = parse(phone, settings.default_region)
     if not _is_allowed(number, settings):
         return Asked(refusal=Refusal.PHONE_NOT_ALLOWED)
     denial = limits.count_address("request_ip", client.ip, settings)
     if denial:
         return _refuse(denial)
+    robot = refuse_robot(captcha_token, client, settings)
+    if robot:
+        return Asked(refusal=robot)
     route = find_route(number, channel, settings)
     if not route:
         return Asked(refusal=Refusal.PHONE_NOT_ALLOWED)
@@ -137,17 +137,18 @@ def seconds_until_resend(challenge: PhoneChallenge) -> int:
 
 def _send(challenge: PhoneChallenge, route: Sequence[Account], settings: Settings) -> Asked:
     """Do what a request and a resend have in common."""
-    is_wanted = (
-        settings.signup or challenge.purpose == Purpose.LINK or is_known(challenge.phone, settings)
-    )
+    # SECURITY: while sign-up is closed nothing may tell a phone with a user from one without.
+    discreet = not settings.signup and challenge.purpose == Purpose.LOGIN
+    is_wanted = not discreet or is_known(challenge.phone, settings)
     denial = _take_send(challenge, settings)
     if denial:
         return _refuse(denial)
+    # Before the provider is asked: how long it takes would show in the answer.
+    wait = seconds_until_resend(challenge)
     if is_wanted:
-        refusal = dispatch(challenge, route, settings)
+        refusal = dispatch(challenge, route, settings, discreet=discreet)
     else:
         refusal = withhold(challenge, route, settings)
-    wait = seconds_until_resend(challenge)
     if refusal:
         return Asked(
             refusal=refusal,

@@ -1,7 +1,7 @@
 """The challenge: one request to prove a phone, and its transitions. Layer 3."""
 
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -36,7 +36,7 @@ class IssuedCode:
     state: State
     sent_at: datetime | None
     expires_at: datetime
-    code_digest: str
+    code_digest: str = field(repr=False)
     code_length: int
     attempts_left: int
     account: str
@@ -80,13 +80,10 @@ class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
         """
         return bool(self.live(now).filter(pk=pk).update(attempts_left=F("attempts_left") - 1))
 
-    def verify(self, challenge: "PhoneChallenge", now: datetime) -> bool:
+    def verify(self, pk: int, now: datetime) -> bool:
         """Turn an open challenge verified, once; the caller has taken a try and compared."""
-        is_open = self.filter(pk=challenge.pk, state__in=OPEN_STATES, expires_at__gt=now)
-        happened = is_open.update(state=State.VERIFIED, verified_at=now)
-        if happened:
-            challenge.state, challenge.verified_at = State.VERIFIED, now
-        return bool(happened)
+        is_open = self.filter(pk=pk, state__in=OPEN_STATES, expires_at__gt=now)
+        return bool(is_open.update(state=State.VERIFIED, verified_at=now))
 
     def spend(
         self,
@@ -130,8 +127,9 @@ class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
         return bool(happened)
 
     def mark_failed(self, challenge: "PhoneChallenge") -> bool:
-        """Note that nothing went out; where an earlier code did, the challenge stays as it is."""
-        happened = self.filter(pk=challenge.pk, state=State.SENDING).update(state=State.FAILED)
+        """Note that nothing went out; where an earlier code may have, nothing changes."""
+        waiting = self.filter(pk=challenge.pk, state=State.SENDING, code_digest="")
+        happened = waiting.update(state=State.FAILED)
         if happened:
             challenge.state = State.FAILED
         return bool(happened)

@@ -7,6 +7,7 @@ do after a failure is policy and lives in `flow.dispatch`.
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
+from django.views.decorators.debug import sensitive_variables
 
 from ..loading import load_class
 from .base import Provider
@@ -21,6 +22,7 @@ REGISTRY = {
 ENTRY_POINT_GROUP = "django_phone_otp.providers"
 
 
+@sensitive_variables("options", "parsed")
 def load_provider(backend: str, options: dict[str, object], *, setting: str) -> Provider[Any]:
     """Make the provider that a setting or an account describes.
 

@@ -23,7 +23,8 @@ from ..exceptions import (
 from ..transport import Transport, WireReply, WireRequest
 from .options import ProviderOptions
 
-MAX_WORDS_LENGTH = 200
+MAX_WORDS_LENGTH = 1_000  # characters; `flow.dispatch` redacts first and then keeps 200
+MIN_SECRET_LENGTH = 4  # anything shorter would tear words apart, and is no secret
 
 OptionsT = TypeVar("OptionsT", bound=ProviderOptions)
 
@@ -122,8 +123,9 @@ class Provider(ABC, Generic[OptionsT]):
         """Take our secrets out of a service's words: some repeat the address that they refuse."""
         for each in fields(self.options):
             value = getattr(self.options, each.name)
-            if each.metadata.get("secret") and value:
-                for written in (str(value), quote(str(value), safe=""), quote_plus(str(value))):
+            secret = str(value) if each.metadata.get("secret") else ""
+            if len(secret) >= MIN_SECRET_LENGTH:
+                for written in (secret, quote(secret, safe=""), quote_plus(secret)):
                     text = re.sub(re.escape(written), "***", text, flags=re.IGNORECASE)
         return text
 

@@ -68,7 +68,7 @@ class ProviderOptions:
         # SECURITY: secrets travel in these addresses and headers; plain HTTP would show them to
         # everybody on the way. Loopback is the test gateway's.
         if self.base_url != type(self).base_url and not _is_safe(self.base_url):
-            problems.append('"base_url" must begin with https:// and name a host.')
+            problems.append('"base_url" must be https:// with a host and at most a path.')
         return problems
 
 
@@ -76,6 +76,8 @@ def _is_safe(url: str) -> bool:
     try:
         address = urlsplit(url)
     except ValueError:
+        return False
+    if address.username or address.query or address.fragment:
         return False
     is_local = address.scheme == "http" and address.hostname in _LOOPBACK_HOSTS
     return is_local or (address.scheme == "https" and bool(address.hostname))
