@@ -500,6 +500,8 @@ def test_backend_that_is_there_is_fine(settings, backends):
 # Through Django
 
 
+# Django's own checks of models look at the database where it is PostgreSQL.
+@pytest.mark.django_db
 def test_django_runs_the_checks(settings):
     settings.PHONE_OTP = {"CODE_TTL": 601}
     settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
@@ -507,6 +509,7 @@ def test_django_runs_the_checks(settings):
     assert ours == {"phone_otp.E003", "phone_otp.E004", "phone_otp.E015"}
 
 
+@pytest.mark.django_db
 def test_manage_py_check_fails_with_the_name_of_the_key(settings):
     settings.PHONE_OTP = {**settings.PHONE_OTP, "CODE_TTL": 601}
     with pytest.raises(SystemCheckError, match=r"\(phone_otp\.E015\) PHONE_OTP\['CODE_TTL'\]"):

@@ -193,6 +193,12 @@ def test_public_id_is_unique():
     assert refused_by_the_database(stored, public_id=stored().public_id)
 
 
+def test_phone_that_is_not_e164_is_refused(django_user_model):
+    user = django_user_model.objects.create_user("ann")
+    assert refused_by_the_database(PhoneLedger.objects.create, phone="89244501003")
+    assert refused_by_the_database(UserPhone.objects.create, user=user, phone="89244501003")
+
+
 def test_phone_has_one_ledger():
     PhoneLedger.objects.create(phone=PHONE)
     assert refused_by_the_database(PhoneLedger.objects.create, phone=PHONE)

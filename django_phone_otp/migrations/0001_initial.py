@@ -19,50 +19,6 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name="PhoneLedger",
-            fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("phone", models.CharField(max_length=16, unique=True, verbose_name="phone")),
-                ("revision", models.PositiveBigIntegerField(default=0, verbose_name="revision")),
-                ("sends", models.JSONField(blank=True, default=list, verbose_name="messages")),
-                (
-                    "ladder_step",
-                    models.PositiveIntegerField(default=0, verbose_name="step of the ladder"),
-                ),
-                (
-                    "last_sent_at",
-                    models.DateTimeField(blank=True, null=True, verbose_name="last message"),
-                ),
-                (
-                    "failures",
-                    models.JSONField(blank=True, default=list, verbose_name="wrong codes"),
-                ),
-                (
-                    "failures_in_row",
-                    models.PositiveIntegerField(default=0, verbose_name="wrong codes in a row"),
-                ),
-                (
-                    "disabled_at",
-                    models.DateTimeField(blank=True, null=True, verbose_name="disabled"),
-                ),
-                (
-                    "created_at",
-                    models.DateTimeField(
-                        default=django.utils.timezone.now, editable=False, verbose_name="created"
-                    ),
-                ),
-            ],
-            options={
-                "verbose_name": "phone ledger",
-                "verbose_name_plural": "phone ledgers",
-            },
-        ),
-        migrations.CreateModel(
             name="ProviderAccount",
             fields=[
                 (
@@ -195,15 +151,6 @@ class Migration(migrations.Migration):
                         verbose_name="user",
                     ),
                 ),
-                (
-                    "ledger",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="challenges",
-                        to="phone_otp.phoneledger",
-                        verbose_name="ledger",
-                    ),
-                ),
             ],
             options={
                 "verbose_name": "phone challenge",
@@ -321,6 +268,66 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="PhoneLedger",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("phone", models.CharField(max_length=16, unique=True, verbose_name="phone")),
+                ("revision", models.PositiveBigIntegerField(default=0, verbose_name="revision")),
+                ("sends", models.JSONField(blank=True, default=list, verbose_name="messages")),
+                (
+                    "ladder_step",
+                    models.PositiveIntegerField(default=0, verbose_name="step of the ladder"),
+                ),
+                (
+                    "last_sent_at",
+                    models.DateTimeField(blank=True, null=True, verbose_name="last message"),
+                ),
+                (
+                    "failures",
+                    models.JSONField(blank=True, default=list, verbose_name="wrong codes"),
+                ),
+                (
+                    "failures_in_row",
+                    models.PositiveIntegerField(default=0, verbose_name="wrong codes in a row"),
+                ),
+                (
+                    "disabled_at",
+                    models.DateTimeField(blank=True, null=True, verbose_name="disabled"),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, editable=False, verbose_name="created"
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "phone ledger",
+                "verbose_name_plural": "phone ledgers",
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("phone__startswith", "+")),
+                        name="phone_otp_ledger_is_e164",
+                    )
+                ],
+            },
+        ),
+        migrations.AddField(
+            model_name="phonechallenge",
+            name="ledger",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="challenges",
+                to="phone_otp.phoneledger",
+                verbose_name="ledger",
+            ),
+        ),
+        migrations.CreateModel(
             name="UserPhone",
             fields=[
                 (
@@ -404,6 +411,12 @@ class Migration(migrations.Migration):
                     _connector="OR",
                 ),
                 name="phone_otp_challenge_sent_has_time",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="userphone",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("phone__startswith", "+")), name="phone_otp_user_phone_is_e164"
             ),
         ),
     ]

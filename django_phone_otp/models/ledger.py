@@ -81,6 +81,12 @@ class PhoneLedger(models.Model):
     class Meta:
         verbose_name = _("phone ledger")
         verbose_name_plural = _("phone ledgers")
+        constraints = (
+            # Typed in another way it would be a second row, with budgets of its own.
+            models.CheckConstraint(
+                condition=models.Q(phone__startswith="+"), name="phone_otp_ledger_is_e164"
+            ),
+        )
 
     def __str__(self) -> str:
         return mask(self.phone)

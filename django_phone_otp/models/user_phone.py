@@ -27,6 +27,12 @@ class UserPhone(models.Model):
     class Meta:
         verbose_name = _("user phone")
         verbose_name_plural = _("user phones")
+        constraints = (
+            # Typed in another way it would never be found: the user would have no login, silently.
+            models.CheckConstraint(
+                condition=models.Q(phone__startswith="+"), name="phone_otp_user_phone_is_e164"
+            ),
+        )
 
     def __str__(self) -> str:
         return mask(self.phone)
