@@ -14,6 +14,8 @@ class TokenIssuer(Issuer):
         # Imported late: the model exists only where the site has installed the app.
         from rest_framework.authtoken.models import Token
 
-        token, _created = Token.objects.get_or_create(user_id=user.pk)
+        # First what writes to the user, `last_login`, then what refers to the user: the other way
+        # round MariaDB has two logins of one user wait for each other.
         self.announce(request, user)
+        token, _created = Token.objects.get_or_create(user_id=user.pk)
         return {"token": token.key}
