@@ -11,7 +11,7 @@ that no fallback to another provider can hide them.
     ├── TransportError          raised by `transport`, names method and host only
     │   ├── NotConnected        nothing was sent
     │   └── NoAnswer            something was sent, no usable answer came back
-    └── DeliveryError           raised by providers, read by `flow.dispatch`
+    └── DeliveryError           raised by providers, read by `flow.deliveries`
         ├── InvalidRecipient
         ├── RecipientUnreachable
         ├── RecipientLimited

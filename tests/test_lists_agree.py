@@ -14,7 +14,7 @@ import django_phone_otp
 from django_phone_otp import captcha, conf, flow, issuers, models, providers, signals
 from django_phone_otp.choices import Channel, Custody, DeliveryOutcome
 from django_phone_otp.exceptions import DeliveryError
-from django_phone_otp.flow.dispatch import CONSEQUENCES
+from django_phone_otp.flow.deliveries import CONSEQUENCES
 from django_phone_otp.providers import Provider
 
 PACKAGE = Path(django_phone_otp.__file__).parent

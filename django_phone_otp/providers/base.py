@@ -23,7 +23,7 @@ from ..exceptions import (
 from ..transport import Transport, WireReply, WireRequest
 from .options import ProviderOptions
 
-MAX_WORDS_LENGTH = 1_000  # characters; `flow.dispatch` redacts first and then keeps 200
+MAX_WORDS_LENGTH = 1_000  # characters; `flow.deliveries` redacts first, then keeps 200
 MIN_SECRET_LENGTH = 4  # anything shorter would tear words apart, and is no secret
 
 OptionsT = TypeVar("OptionsT", bound=ProviderOptions)
