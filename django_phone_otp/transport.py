@@ -112,8 +112,8 @@ def _send(request: WireRequest) -> WireReply:
         if response.status_code < 200:
             # An interim answer (103 Early Hints) that http.client takes for the last one: the real
             # one is still to come. SECURITY: on a connection that is kept it would be read as the
-            # answer to the next request, and a code would go to somebody else.
-            _forget_connections()
+            # answer to the next request, and a code would go to somebody else. What is left unread
+            # here closes the connection.
             raise NoAnswer(f"{request.method} {request.host}: interim answer")
         body = b""
         # Until nothing more comes: only at its end does a body show that it was cut short.

@@ -22,6 +22,7 @@ def _fresh_memory() -> None:
     cache.clear()
     local.outbox.clear()
     fakes.asked.clear()
+    fakes.judged.clear()
 
 
 @pytest.fixture

@@ -14,6 +14,9 @@ from django_phone_otp.providers.options import ProviderOptions, option
 # Everything that the fakes were asked to deliver, in order; emptied before each test.
 asked: list[tuple[str, StartRequest]] = []
 
+# The phones whose answers `FakeRemote` was asked to judge; emptied before each test.
+judged: list[str] = []
+
 
 @dataclass(frozen=True, kw_only=True)
 class FakeOptions(ProviderOptions):
@@ -70,6 +73,7 @@ class FakeRemote(Fake):
         return replace(super().start(request), code="")
 
     def check(self, reference: str, phone: str, code: str) -> bool:
+        judged.append(phone)
         if self.options.error == "judge":
             raise RuntimeError(code)
         return reference == "fake-remote-1" and code == self.options.code

@@ -83,6 +83,15 @@ def test_a_provider_in_trouble_tells_nothing_either(walk, phone_otp, kind, error
     assert walk(PHONE) == walk(UNKNOWN)
 
 
+def test_a_provider_that_judges_is_not_asked_about_what_it_never_sent(post, phone_otp):
+    phone_otp(PROVIDERS=fakes.providers(verify={"kind": "FakeRemote", "code": "777777"}))
+    for phone in (PHONE, UNKNOWN):
+        challenge = post("request", phone=phone).json()["challenge"]
+        response = post("confirm", challenge=challenge, code="111111")
+        assert (response.status_code, response.json()["code"]) == (400, "wrong_code")
+    assert fakes.judged == [PHONE]
+
+
 def test_operators_see_what_really_happened(post, phone_otp):
     phone_otp(PROVIDERS=fakes.providers(only={"error": "ProviderUnavailable"}))
     assert post("request", phone=PHONE).json()["state"] == "sent"
