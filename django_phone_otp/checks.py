@@ -101,7 +101,13 @@ def check_time_zone(**_kwargs: Any) -> list[CheckMessage]:
     """Check that times are aware: naive ones repeat an hour when clocks go back."""
     if django_settings.USE_TZ:
         return []
-    return [Error("USE_TZ must be True.", id="phone_otp.E006")]
+    return [
+        Error(
+            "USE_TZ must be True.",
+            hint="Without it an hour happens twice when clocks go back, and codes live longer.",
+            id="phone_otp.E006",
+        )
+    ]
 
 
 def check_limits_are_on(**_kwargs: Any) -> list[CheckMessage]:
@@ -178,7 +184,7 @@ def _check_routes(value: Any) -> Problems:
         if region != "*" and not _is_region(region):
             yield f"names {region!r}, which is neither an ISO 3166 region such as 'RU' nor '*'."
         if not isinstance(aliases, list | tuple) or not aliases:
-            yield f"[{region!r}] must be a list of aliases."
+            yield f"[{region!r}] must be a list of aliases, one at least."
         elif not all(isinstance(alias, str) for alias in aliases):
             yield f"[{region!r}] must list aliases as text."
         else:
@@ -205,7 +211,7 @@ def _check_default_region(value: Any) -> Problems:
 @_checks_key("ALLOWED_REGIONS", "E013")
 def _check_allowed_regions(value: Any) -> Problems:
     if value is not None and not (
-        isinstance(value, list | tuple | set | frozenset) and all(map(_is_region, value))
+        isinstance(value, list | tuple | set | frozenset) and value and all(map(_is_region, value))
     ):
         yield "must be a list of ISO 3166 regions such as ['RU', 'BY'], or None for all."
 
@@ -232,10 +238,11 @@ def _check_max_attempts(value: Any) -> Problems:
 def _check_resend_waits(value: Any) -> Problems:
     is_list = isinstance(value, list | tuple) and bool(value)
     if not is_list or not all(_is_int(each, 0, 86_400) for each in value):
-        yield "must be a list of whole seconds, such as [30, 60, 120]."
+        yield "must be a list of whole seconds, one at least, such as [30, 60, 120]."
     elif 0 in value:
         yield Warning(
             "PHONE_OTP['RESEND_WAITS'] has a wait of 0 seconds: impatience is paid by you.",
+            hint="Have people wait, 30 seconds say, before a message that costs money.",
             id="phone_otp.W017",
         )
 
@@ -258,7 +265,7 @@ def _check_limits(value: Any) -> Problems:
 def _check_rates(name: str, rates: Any) -> Problems:
     listed = [rates] if isinstance(rates, str) else rates
     if not isinstance(listed, list | tuple) or not listed:
-        yield f"['{name}'] must be a rate such as '5/h', or a list of rates."
+        yield f"['{name}'] must be a rate such as '5/h', or a list of rates, one at least."
         return
     for text in listed:
         try:
@@ -307,9 +314,9 @@ def _check_token_issuer(value: Any) -> Problems:
         yield Error(str(error), id="phone_otp.E021")
         return
     if value == "session" and not apps.is_installed("django.contrib.sessions"):
-        yield "needs 'django.contrib.sessions' in INSTALLED_APPS, or be 'token'."
+        yield "is 'session', which needs 'django.contrib.sessions' in INSTALLED_APPS."
     if value == "token" and not apps.is_installed("rest_framework.authtoken"):
-        yield "needs 'rest_framework.authtoken' in INSTALLED_APPS."
+        yield "is 'token', which needs 'rest_framework.authtoken' in INSTALLED_APPS."
 
 
 @_checks_key("CAPTCHA", "E022")
@@ -393,7 +400,7 @@ def _check_test_phones(value: Any) -> Problems:
             yield f"[{phone!r}]['code'] must be 4 to {MAX_CODE_LENGTH} digits, as text."
         elif not _is_in_future(entry["until"]):
             # SECURITY: a fixed code is a door for whoever learns it; it must close by itself.
-            yield f"[{phone!r}]['until'] must be a date, and not in the past."
+            yield f"[{phone!r}]['until'] must be a date such as '2027-12-31', and not in the past."
 
 
 @_checks_key("RETENTION_DAYS", "E029")

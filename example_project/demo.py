@@ -67,9 +67,9 @@ class Signals:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self.received is None:  # else all is over, and the next Ctrl-C finds nothing to stop
-            for number, handler in self._before.items():
-                signal.signal(number, handler)
+        for number, handler in self._before.items():
+            # After an interruption all is over: one more Ctrl-C, as tox sends, stops nothing.
+            signal.signal(number, handler if self.received is None else signal.SIG_IGN)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.received is None:

@@ -192,3 +192,12 @@ class TestUserPhones:
     def test_one_is_found_by_its_number(self, admin_client, owned):
         assert rows(admin_client.get(self.url, {"q": "8 924 4501003"})) == 1
         assert rows(admin_client.get(self.url, {"q": "1003"})) == 0
+
+    def test_the_phones_of_a_user_are_found(self, admin_client, owned):
+        assert rows(admin_client.get(self.url, {"q": "ann"})) == 1
+        assert rows(admin_client.get(self.url, {"q": "bob"})) == 0
+
+    def test_a_number_that_gets_no_codes_is_refused(self, admin_client, admin_user):
+        body = {"user": admin_user.pk, "phone": "+7 800 100-00-00"}
+        response = admin_client.post(f"{self.url}add/", body)
+        assert "This phone number cannot be used here." in response.content.decode()

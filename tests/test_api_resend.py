@@ -193,6 +193,7 @@ class TestState:
     def test_becomes_locked_without_tries(self, show):
         PhoneChallenge.objects.update(attempts_left=0)
         assert show().json()["state"] == "locked"
+        assert show().json()["hint"] == "Too many wrong codes. Ask for a new code later."
 
     def test_becomes_cancelled(self, show):
         assert PhoneChallenge.objects.cancel(PhoneChallenge.objects.get().pk)

@@ -327,7 +327,8 @@ def test_test_phone_is_refused_the_day_after(clock):
     clock.shift(86_400)
     (found,) = complaints("TEST_PHONES", entry)
     assert found.msg == (
-        "PHONE_OTP['TEST_PHONES']['+79244501003']['until'] must be a date, and not in the past."
+        "PHONE_OTP['TEST_PHONES']['+79244501003']['until'] must be a date "
+        "such as '2027-12-31', and not in the past."
     )
 
 
@@ -466,7 +467,8 @@ def test_token_issuer_needs_its_app(settings):
     with override_settings(INSTALLED_APPS=apps):
         (found,) = complaints("TOKEN_ISSUER", "token")
     assert found.msg == (
-        "PHONE_OTP['TOKEN_ISSUER'] needs 'rest_framework.authtoken' in INSTALLED_APPS."
+        "PHONE_OTP['TOKEN_ISSUER'] is 'token', "
+        "which needs 'rest_framework.authtoken' in INSTALLED_APPS."
     )
 
 

@@ -142,7 +142,7 @@ class PhoneChallengeAdmin(ReadOnlyAdmin, ChallengeModelAdmin):
     list_per_page = 50
     show_full_result_count = False
     search_fields = ("phone",)
-    search_help_text = _("A full phone number, with + and country code.")
+    search_help_text = _("A whole phone number, as people write it.")
     inlines = (DeliveryInline, ConfirmInline)
     fieldsets = (
         (None, {"fields": ("masked_phone", "region", "purpose", "owner", "present_state")}),

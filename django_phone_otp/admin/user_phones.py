@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from .. import conf
+from ..choices import Refusal
 from ..exceptions import InvalidPhone
 from ..models import UserPhone
 from ..phone import MAX_TYPED_LENGTH, parse
@@ -47,9 +49,12 @@ class UserPhoneForm(PhoneModelForm):
     def clean_phone(self) -> str:
         """Normalise the number."""
         try:
-            return parse(self.cleaned_data["phone"], conf.read().default_region).e164
+            phone = parse(self.cleaned_data["phone"], conf.read().default_region)
         except InvalidPhone as error:
             raise ValidationError(str(error)) from None
+        if not phone.is_callable:
+            raise ValidationError(Refusal.PHONE_NOT_ALLOWED.message)
+        return phone.e164
 
 
 @admin.register(UserPhone)
@@ -62,7 +67,7 @@ class UserPhoneAdmin(PhoneModelAdmin):
     ordering = ("-verified_at",)
     raw_id_fields = ("user",)
     search_fields = ("phone",)
-    search_help_text = _("A full phone number, with + and country code.")
+    search_help_text = _("A whole phone number, or a whole user name.")
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Tell the form who is filling it in."""
@@ -92,5 +97,7 @@ class UserPhoneAdmin(PhoneModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[UserPhone], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Search for one phone, whole."""
-        return search_phone(queryset, search_term), False
+        """Search for one phone, whole, or for the phones of one user."""
+        name = get_user_model().USERNAME_FIELD
+        of_user = queryset.filter(**{f"user__{name}": search_term})
+        return search_phone(queryset, search_term) | of_user if search_term else queryset, False

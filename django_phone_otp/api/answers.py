@@ -5,7 +5,7 @@ from typing import Any
 from django.utils import timezone
 from rest_framework.response import Response
 
-from ..choices import Refusal
+from ..choices import Refusal, State
 from ..flow import Answer, Asked
 from ..models import PhoneChallenge
 
@@ -24,22 +24,32 @@ STATUS = {
     Refusal.UNAVAILABLE: 503,
 }
 
+# What there is to do about a challenge that waits for no code.
+_HINTS = {
+    State.FAILED: Refusal.DELIVERY_FAILED,
+    State.EXPIRED: Refusal.EXPIRED,
+    State.LOCKED: Refusal.LOCKED,
+    State.VERIFIED: Refusal.CHALLENGE_CLOSED,
+    State.CANCELLED: Refusal.CHALLENGE_CLOSED,
+}
+
 
 def show_challenge(
     challenge: PhoneChallenge, resend_in_seconds: int, status: int = 200
 ) -> Response:
     """Answer with a challenge as its owner may see it."""
     now = timezone.now()
+    state = challenge.state_at(now)
     return Response(
         {
             "challenge": challenge.public_id,
             "phone": challenge.masked_phone,
             "channel": challenge.channel,
-            "state": challenge.state_at(now),
+            "state": state,
             "code_length": challenge.code_length,
             "expires_in": challenge.seconds_left(now),
             "resend_in": resend_in_seconds,
-            "hint": challenge.hint,
+            "hint": _HINTS[state].message if state in _HINTS else challenge.hint,
         },
         status=status,
     )
