@@ -17,7 +17,7 @@ from django.views.decorators.debug import sensitive_variables
 _SALT = "django_phone_otp.codes"
 MAX_CODE_LENGTH = 16  # the longest that any provider makes (sms.by)
 MAX_DIGEST_LENGTH = 96
-MAX_TYPED_LENGTH = 64  # characters of an answer; a person adds blanks and dashes
+MAX_ANSWER_LENGTH = 64  # characters of an answer; a person adds blanks and dashes
 
 
 class Alphabet(StrEnum):
@@ -79,7 +79,7 @@ def _canonical(code: str, alphabet: Alphabet, length: int) -> str:
     """Undo what people, keyboards and JSON numbers do to a code; never make two codes one."""
     # Half of a surrogate pair is text in JSON and in Python, and cannot be digested.
     text = code.encode(errors="replace").decode()
-    if len(text) > MAX_TYPED_LENGTH:
+    if len(text) > MAX_ANSWER_LENGTH:
         return text  # right it cannot be, and normalising a megabyte takes its time
     text = "".join(unicodedata.normalize("NFKC", text).split()).replace("-", "")
     if alphabet is Alphabet.DIGITS:

@@ -22,6 +22,9 @@ DEFAULT_LIMITS: Mapping[str, Any] = {
     "fail_phone_total": 100,
 }
 
+# A code this short has fewer tries, and is alone: with two valid at once each guess counts double.
+SHORT_CODE_LENGTH = 4
+
 _PERIOD_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _RATE = re.compile(r"(\d+)/(\d*)([smhd])")
 
@@ -86,8 +89,9 @@ class Settings:
         return int(self.limits.get("fail_phone_total", DEFAULT_LIMITS["fail_phone_total"]))
 
     def attempts_for(self, code_length: int) -> int:
-        """Give the wrong codes that a challenge takes, fewer where a guess is ten times as good."""
-        return min(self.max_attempts, 3) if code_length <= 4 else self.max_attempts
+        """Give the wrong codes that a challenge takes, fewer where a guess is worth more."""
+        is_short = code_length <= SHORT_CODE_LENGTH
+        return min(self.max_attempts, 3) if is_short else self.max_attempts
 
     def wait_after(self, sent_count: int) -> int:
         """Give the seconds to wait after the `sent_count`-th message (from 1) of a ladder."""

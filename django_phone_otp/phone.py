@@ -36,7 +36,10 @@ _NO_REGION = "001"  # satellites and international networks: dear, and nobody's 
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """A valid number: `e164`, its ISO 3166 `region` ("" where it has none), and its kind."""
+    """A valid number: `e164`, its ISO 3166 `region` ("" where it has none).
+
+    `is_callable` says whether it may be sent a code: no premium rate, no pager, no satellite.
+    """
 
     e164: str
     region: str

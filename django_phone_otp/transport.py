@@ -244,13 +244,8 @@ class _DeadlineHTTPConnection(HTTPConnection):
         self.sock = _DeadlineSocket(self.sock)
 
 
-class _DeadlineHTTPSConnection(HTTPSConnection):
-    def _new_conn(self) -> socket.socket:
-        return _connect(self._dns_host, self.port)
-
-    def connect(self) -> None:
-        super().connect()
-        self.sock = _DeadlineSocket(self.sock)
+class _DeadlineHTTPSConnection(_DeadlineHTTPConnection, HTTPSConnection):
+    """The same over TLS: `super().connect()` above is then that of `HTTPSConnection`."""
 
 
 class _HTTPPool(HTTPConnectionPool):

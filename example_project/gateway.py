@@ -495,8 +495,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._write(self.server.gateway.answer(address.path, params))
 
     # http.server looks these names up.
-    do_GET = _respond  # noqa: N815
-    do_POST = _respond  # noqa: N815
+    do_GET = _respond  # noqa: N815 (http.server's name)
+    do_POST = _respond  # noqa: N815 (http.server's name)
 
     def _form(self) -> dict[str, str]:
         """Read the body, whatever its use: the next request begins behind it."""

@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from ..choices import Channel, Purpose
-from ..codes import MAX_TYPED_LENGTH as MAX_TYPED_CODE_LENGTH
+from ..codes import MAX_ANSWER_LENGTH
 from ..phone import MAX_TYPED_LENGTH
 
 MAX_TOKEN_LENGTH = 4096  # characters; captcha tokens reach 2 kB
@@ -48,4 +48,4 @@ class ConfirmSerializer(serializers.Serializer[Any]):
     """Body of `confirm/`."""
 
     challenge = serializers.CharField(max_length=64)
-    code = serializers.CharField(max_length=MAX_TYPED_CODE_LENGTH)
+    code = serializers.CharField(max_length=MAX_ANSWER_LENGTH)

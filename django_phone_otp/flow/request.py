@@ -144,7 +144,7 @@ def _send(challenge: PhoneChallenge, route: Sequence[Account], settings: Setting
     if denial:
         return _refuse(denial)
     # Before the provider is asked: how long it takes would show in the answer.
-    wait = seconds_until_resend(challenge)
+    wait = limits.seconds_until_send(challenge.ledger, settings, timezone.now())
     if is_wanted:
         refusal = dispatch(challenge, route, settings, discreet=discreet)
     else:

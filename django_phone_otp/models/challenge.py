@@ -13,11 +13,9 @@ from django.utils.translation import gettext_lazy as _
 
 from ..choices import OPEN_STATES, STORED_STATES, Channel, Custody, Purpose, State
 from ..codes import MAX_DIGEST_LENGTH
+from ..conf import SHORT_CODE_LENGTH
 from ..phone import MAX_E164_LENGTH, mask
 from .ledger import PhoneLedger
-
-# A code this short is alone: with two codes valid at once every guess would be worth two.
-ALONE_UP_TO_LENGTH = 4
 
 
 def new_public_id() -> str:
@@ -47,9 +45,9 @@ class IssuedCode:
 
 
 def _digest_to_keep(new_length: int) -> Case | Value:
-    if new_length <= ALONE_UP_TO_LENGTH:
+    if new_length <= SHORT_CODE_LENGTH:
         return Value("")
-    is_long = Q(code_length__gt=ALONE_UP_TO_LENGTH)
+    is_long = Q(code_length__gt=SHORT_CODE_LENGTH)
     return Case(When(is_long, then=F("code_digest")), default=Value(""))
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 
-from tests.settings import *  # noqa: F403
+from tests.settings import *  # noqa: F403 (all of them, but for what follows)
 from tests.settings import DATABASES, MIDDLEWARE, PHONE_OTP
 
 DATABASES["default"]["NAME"] = os.environ["PHONE_OTP_TEST_DATABASE_NAME"]
