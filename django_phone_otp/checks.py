@@ -21,10 +21,11 @@ from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 
 from .captcha import load_captcha
-from .codes import MAX_CODE_LENGTH
+from .codes import MAX_CODE_LENGTH, Alphabet
 from .conf import DEFAULT_LIMITS, KEYS, Rate, Settings
 from .exceptions import InvalidPhone
 from .issuers import load_issuer
+from .models.account import MAX_PHONE_DAILY_LIMIT
 from .phone import parse
 from .providers import load_provider
 from .providers.local import Console, LocMem
@@ -32,6 +33,14 @@ from .providers.local import Console, LocMem
 MAX_CODE_TTL_SECONDS = 600  # NIST SP 800-63B-4, 3.1.3.2: ten minutes
 MIN_CODE_LENGTH = 6  # NIST SP 800-63B-4, 3.1.3.2: six decimal digits
 MAX_ATTEMPTS = 10
+PROVIDER_KEYS = {
+    "BACKEND",
+    "OPTIONS",
+    "PRIORITY",
+    "REGIONS",
+    "DAILY_LIMIT",
+    "PHONE_DAILY_LIMIT",
+}
 MAX_LIMIT_COUNT = 1_000  # the ledger keeps the time of each event that counts
 
 BACKEND = "django_phone_otp.backends.PhoneOTPBackend"
@@ -85,11 +94,12 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
 def check_providers_exist(**_kwargs: Any) -> list[CheckMessage]:
     """Check that a site in production has something to send with."""
     given = getattr(django_settings, "PHONE_OTP", {})
-    if django_settings.DEBUG or not isinstance(given, Mapping) or given.get("PROVIDERS"):
+    if django_settings.DEBUG or not isinstance(given, Mapping) or given.get("PROVIDERS", {}) != {}:
         return []
     return [
         Error(
-            "No provider is configured: no code can be delivered while DEBUG is False.",
+            "No provider is configured: no code can be delivered while DEBUG is False. (PROVIDERS "
+            "= None says that operators set them up in the admin.)",
             hint="Add one, for example PHONE_OTP = {'PROVIDERS': {'calls': {'BACKEND': "
             "'telefon-ip-flash', 'OPTIONS': {'token': '...'}}}}.",
             id="phone_otp.E003",
@@ -144,8 +154,10 @@ def check_backend(**_kwargs: Any) -> list[CheckMessage]:
 
 @_checks_key("PROVIDERS", "E010")
 def _check_providers(value: Any) -> Problems:
+    if value is None:  # all accounts are rows
+        return
     if not isinstance(value, Mapping):
-        yield "must be a dict of aliases."
+        yield "must be a dict of aliases, or None."
         return
     for alias, entry in value.items():
         where = f"PHONE_OTP['PROVIDERS'][{alias!r}]"
@@ -153,13 +165,25 @@ def _check_providers(value: Any) -> Problems:
             yield f"has the alias {alias!r}: it must be text of 1 to 64 characters."
         elif not isinstance(entry, Mapping) or not isinstance(entry.get("BACKEND"), str):
             yield f"['{alias}'] must be a dict with BACKEND, and OPTIONS where there are any."
-        elif set(entry) - {"BACKEND", "OPTIONS"}:
-            unknown = ", ".join(sorted(map(str, set(entry) - {"BACKEND", "OPTIONS"})))
+        elif set(entry) - PROVIDER_KEYS:
+            unknown = ", ".join(sorted(map(str, set(entry) - PROVIDER_KEYS)))
             yield f"['{alias}'] has keys that do not exist: {unknown}."
         elif not isinstance(entry.get("OPTIONS", {}), Mapping):
             yield f"['{alias}']['OPTIONS'] must be a dict."
         else:
+            yield from _check_use(alias, entry)
             yield from _check_provider(entry, where)
+
+
+def _check_use(alias: str, entry: Mapping[str, Any]) -> Problems:
+    regions = entry.get("REGIONS", ())
+    if not _is_int(entry.get("PRIORITY", 0), -32_768, 32_767):
+        yield f"['{alias}']['PRIORITY'] must be a whole number from -32768 to 32767."
+    if not isinstance(regions, list | tuple) or not all(_is_region(each) for each in regions):
+        yield f"['{alias}']['REGIONS'] must be a list of ISO 3166 regions such as 'RU'."
+    for key, most in (("DAILY_LIMIT", 2**31 - 1), ("PHONE_DAILY_LIMIT", MAX_PHONE_DAILY_LIMIT)):
+        if entry.get(key) is not None and not _is_int(entry[key], 1, most):
+            yield f"['{alias}']['{key}'] must be a whole number from 1 to {most}, or None."
 
 
 def _check_provider(entry: Mapping[str, Any], where: str) -> Problems:
@@ -172,6 +196,14 @@ def _check_provider(entry: Mapping[str, Any], where: str) -> Problems:
         yield Warning(
             f"{where} delivers nothing: {provider.key} is for development and tests.",
             id="phone_otp.W010",
+        )
+    length = provider.code_length
+    is_ours_to_say = type(provider).code_length is None and provider.alphabet is Alphabet.DIGITS
+    if length and is_ours_to_say and length < MIN_CODE_LENGTH:
+        yield Error(
+            f"{where} asks for codes of {length} digits: there must be {MIN_CODE_LENGTH} at least.",
+            hint="NIST SP 800-63B-4, 3.1.3.2. Only where the channel forces it they may be shorter.",
+            id="phone_otp.E007",
         )
 
 
@@ -193,6 +225,8 @@ def _check_routes(value: Any) -> Problems:
 
 def _check_aliases(region: str, aliases: Sequence[str]) -> Problems:
     known = getattr(django_settings, "PHONE_OTP", {}).get("PROVIDERS", {})
+    if known is None:
+        return
     for alias in aliases:
         if isinstance(known, Mapping) and alias not in known:
             yield Warning(

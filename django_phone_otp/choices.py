@@ -23,6 +23,7 @@ class Purpose(Words):
 
     LOGIN = "login", _("log in")
     LINK = "link", _("link a phone")
+    TRIAL = "trial", _("try an account")
 
 
 class State(Words):
@@ -51,10 +52,15 @@ class Channel(Words):
 
     SMS = "sms", _("text message")
     FLASH_CALL = "flash_call", _("flash call")
+    TELEGRAM = "telegram", _("Telegram")
+    REVERSE_CALL = "reverse_call", _("call from the person")
 
     @property
     def hint(self) -> Promise:
-        """Tell the person what to do, as a lazily translated sentence."""
+        """Tell the person what to do, as a lazily translated sentence.
+
+        That of `REVERSE_CALL` has a place for the number to call, `%(call_to)s`.
+        """
         return _HINTS[self]
 
 
@@ -63,6 +69,10 @@ _HINTS: dict[Channel, Promise] = {
     Channel.FLASH_CALL: _(
         "Your phone is about to ring. Do not answer: the code is the last digits of the number "
         "that calls."
+    ),
+    Channel.TELEGRAM: _("Enter the code from the message that we sent you in Telegram."),
+    Channel.REVERSE_CALL: _(
+        "Call the number %(call_to)s from your phone. Nobody answers: the call alone is enough."
     ),
 }
 
@@ -89,6 +99,7 @@ class DeliveryOutcome(Words):
     MISCONFIGURED = "misconfigured", _("credentials or address refused")
     REJECTED = "rejected", _("rejected by the provider")
     UNAVAILABLE = "unavailable", _("provider not reachable")
+    OVER_BUDGET = "over_budget", _("not asked: the account's own limit is reached")
     UNCERTAIN = "uncertain", _("uncertain: maybe sent")
 
 
@@ -96,6 +107,7 @@ class Refusal(Words):
     """Why the flow says no: the words of the HTTP API, each with what the person is told."""
 
     WRONG_CODE = "wrong_code", _("This code is not right.")
+    CALL_AWAITED = "call_awaited", _("Your call has not come in yet.")
     EXPIRED = "expired", _("This code is too old. Ask for a new one.")
     CHALLENGE_CLOSED = "challenge_closed", _("This request is closed. Ask for a new code.")
     UNKNOWN_CHALLENGE = "unknown_challenge", _("This request is not known. Ask for a new code.")

@@ -41,14 +41,32 @@ def make_digest(code: str, *, alphabet: Alphabet, bound_to: str) -> str:
     another. The key comes from `SECRET_KEY`: a stolen table cannot be searched for its codes, which
     a bare hash of a million possible values could.
     """
-    hexdigest = _hmac(_canonical(code, alphabet, len(code)), bound_to, settings.SECRET_KEY)
+    hexdigest = _hmac(clean(code, alphabet, len(code)), bound_to, settings.SECRET_KEY)
     return f"{alphabet}${len(code)}${hexdigest}"
+
+
+@sensitive_variables("code", "text")
+def clean(code: str, alphabet: Alphabet, length: int) -> str:
+    """Undo what people, keyboards and JSON numbers do to a code; never make two codes one.
+
+    `length` is what a code of digits is filled up to with the zeros that it has lost.
+    """
+    # Half of a surrogate pair is text in JSON and in Python, and cannot be digested.
+    text = code.encode(errors="replace").decode()
+    if len(text) > MAX_ANSWER_LENGTH:
+        return text  # right it cannot be, and normalising a megabyte takes its time
+    text = "".join(unicodedata.normalize("NFKC", text).split()).replace("-", "")
+    if alphabet is Alphabet.DIGITS:
+        if text.isdecimal():  # of any script: a phone's keyboard may write Arabic ones
+            text = "".join(str(unicodedata.decimal(digit)) for digit in text).zfill(length)
+        return text
+    return text.upper() if alphabet is Alphabet.CAPITALS else text
 
 
 @sensitive_variables("text", "code")
 def is_code(text: str) -> bool:
     """Say whether a person could type this: letters and digits, a few, and not nothing."""
-    code = _canonical(text, Alphabet.MIXED, 0)
+    code = clean(text, Alphabet.MIXED, 0)
     return code.isalnum() and len(code) <= MAX_CODE_LENGTH
 
 
@@ -64,7 +82,7 @@ def matches_any(answer: str, digests: Iterable[str], *, bound_to: str) -> bool:
     found = False
     for digest in digests:
         alphabet, length, hexdigest = digest.split("$")
-        text = _canonical(answer, Alphabet(alphabet), int(length))
+        text = clean(answer, Alphabet(alphabet), int(length))
         for key in keys:
             found |= constant_time_compare(_hmac(text, bound_to, key), hexdigest)
     return found
@@ -72,18 +90,3 @@ def matches_any(answer: str, digests: Iterable[str], *, bound_to: str) -> bool:
 
 def _hmac(text: str, bound_to: str, key: str | bytes) -> str:
     return salted_hmac(_SALT, f"{bound_to}\n{text}", secret=key, algorithm="sha256").hexdigest()
-
-
-@sensitive_variables("code", "text")
-def _canonical(code: str, alphabet: Alphabet, length: int) -> str:
-    """Undo what people, keyboards and JSON numbers do to a code; never make two codes one."""
-    # Half of a surrogate pair is text in JSON and in Python, and cannot be digested.
-    text = code.encode(errors="replace").decode()
-    if len(text) > MAX_ANSWER_LENGTH:
-        return text  # right it cannot be, and normalising a megabyte takes its time
-    text = "".join(unicodedata.normalize("NFKC", text).split()).replace("-", "")
-    if alphabet is Alphabet.DIGITS:
-        if text.isdecimal():  # of any script: a phone's keyboard may write Arabic ones
-            text = "".join(str(unicodedata.decimal(digit)) for digit in text).zfill(length)
-        return text
-    return text.upper() if alphabet is Alphabet.CAPITALS else text

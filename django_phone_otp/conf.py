@@ -57,7 +57,7 @@ class Settings:
     """`PHONE_OTP` with its defaults; each field is the key in lower case."""
 
     # SECURITY: reports of errors print what frames hold; these three hold secrets and codes.
-    providers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    providers: Mapping[str, Mapping[str, Any]] | None = field(default_factory=dict, repr=False)
     routes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     default_region: str | None = None
     allowed_regions: Sequence[str] | None = None
@@ -90,7 +90,7 @@ class Settings:
 
     def attempts_for(self, code_length: int) -> int:
         """Give the wrong codes that a challenge takes, fewer where a guess is worth more."""
-        is_short = code_length <= SHORT_CODE_LENGTH
+        is_short = 0 < code_length <= SHORT_CODE_LENGTH
         return min(self.max_attempts, 3) if is_short else self.max_attempts
 
     def wait_after(self, sent_count: int) -> int:

@@ -7,6 +7,8 @@ that no fallback to another provider can hide them.
     PhoneOTPError
     ├── InvalidPhone            the text is not a phone number (also a ValueError)
     ├── ChannelNotOffered       no provider for this number has the channel (also a ValueError)
+    ├── CodeRequired            the challenge is answered with a code, and none came (a ValueError)
+    ├── CodeGone                the provider, who is the judge, knows nothing of a code any more
     ├── BrokenSeal              no key of this site opens the stored options
     ├── TransportError          raised by `transport`, names method and host only
     │   ├── NotConnected        nothing was sent
@@ -37,6 +39,14 @@ class InvalidPhone(PhoneOTPError, ValueError):
 
 class ChannelNotOffered(PhoneOTPError, ValueError):
     """No provider that serves the number has the channel asked for; may be shown to the person."""
+
+
+class CodeRequired(PhoneOTPError, ValueError):
+    """An answer without a code, to a challenge that awaits one; may be shown to the person."""
+
+
+class CodeGone(PhoneOTPError):
+    """The provider judges no answers to this delivery any more: it is too old, or used up."""
 
 
 class BrokenSeal(PhoneOTPError):

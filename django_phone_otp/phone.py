@@ -78,6 +78,13 @@ def parse(typed: str, default_region: str | None = None) -> Phone:
     )
 
 
+def write_spaced(e164: str) -> str:
+    """Write a number as people read and dial it: "+7 800 555-35-35"."""
+    return phonenumbers.format_number(
+        phonenumbers.parse(e164), phonenumbers.PhoneNumberFormat.INTERNATIONAL
+    )
+
+
 def mask(e164: str) -> str:
     """Hide all but the country code and the last three digits: "+7•••••••003"."""
     try:

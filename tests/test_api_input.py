@@ -28,7 +28,7 @@ def test_a_text_that_is_no_phone_is_a_field_error(post, phone):
 
 def test_a_word_that_does_not_exist_is_answered_with_those_that_do(post):
     response = post("request", phone=PHONE, channel="pigeon")
-    assert response.json() == {"channel": ["Use one of: sms, flash_call."]}
+    assert response.json() == {"channel": ["Use one of: sms, flash_call, telegram, reverse_call."]}
 
 
 def test_the_error_says_what_to_do(post):

@@ -64,6 +64,12 @@ def phone_entry(**entry: Any) -> dict[str, Any]:
 
 GOOD = [
     pytest.param("PROVIDERS", {}, id="PROVIDERS-none-yet"),
+    pytest.param("PROVIDERS", None, id="PROVIDERS-rows-alone"),
+    pytest.param(
+        "PROVIDERS",
+        calls(PRIORITY=-1, REGIONS=["RU", "BY"], DAILY_LIMIT=1, PHONE_DAILY_LIMIT=None),
+        id="PROVIDERS-use",
+    ),
     pytest.param("PROVIDERS", calls(), id="PROVIDERS"),
     pytest.param("PROVIDERS", {"m": {"BACKEND": "locmem"}}, id="PROVIDERS-without-OPTIONS"),
     pytest.param(
@@ -156,7 +162,11 @@ IDS = {
 # One problem each.
 BAD = [
     pytest.param("PROVIDERS", ["console"], id="PROVIDERS-list"),
-    pytest.param("PROVIDERS", None, id="PROVIDERS-None"),
+    pytest.param("PROVIDERS", calls(REGIONS="RU"), id="PROVIDERS-regions-text"),
+    pytest.param("PROVIDERS", calls(REGIONS=["XX"]), id="PROVIDERS-no-region"),
+    pytest.param("PROVIDERS", calls(PRIORITY="first"), id="PROVIDERS-priority-text"),
+    pytest.param("PROVIDERS", calls(DAILY_LIMIT=0), id="PROVIDERS-no-message-a-day"),
+    pytest.param("PROVIDERS", calls(PHONE_DAILY_LIMIT=1001), id="PROVIDERS-phone-limit"),
     pytest.param("PROVIDERS", {"calls": "console"}, id="PROVIDERS-entry-text"),
     pytest.param("PROVIDERS", {"calls": {}}, id="PROVIDERS-without-BACKEND"),
     pytest.param("PROVIDERS", {"": {"BACKEND": "locmem"}}, id="PROVIDERS-no-alias"),
@@ -358,7 +368,7 @@ def test_several_problems_are_told_at_once():
 
 
 def test_wrong_providers_do_not_hide_what_is_wrong_with_the_routes(settings):
-    settings.PHONE_OTP = {"PROVIDERS": None, "ROUTES": {"RU": ["calls"], "XX": ["calls"]}}
+    settings.PHONE_OTP = {"PROVIDERS": [], "ROUTES": {"RU": ["calls"], "XX": ["calls"]}}
     found = {each.id for each in check_settings()}
     assert found >= {IDS["PROVIDERS"], IDS["ROUTES"]}
 
@@ -394,7 +404,8 @@ def test_production_without_a_provider_says_what_to_add(settings):
     (found,) = check_providers_exist()
     assert (type(found), found.id) == (Error, "phone_otp.E003")
     assert found.msg == (
-        "No provider is configured: no code can be delivered while DEBUG is False."
+        "No provider is configured: no code can be delivered while DEBUG is False. "
+        "(PROVIDERS = None says that operators set them up in the admin.)"
     )
     assert "PHONE_OTP = {'PROVIDERS': {'calls': {'BACKEND': 'telefon-ip-flash'" in str(found.hint)
 
@@ -414,8 +425,9 @@ def test_development_without_a_provider_is_fine(settings):
     assert check_providers_exist() == []
 
 
-def test_production_with_a_provider_is_fine(settings):
-    settings.PHONE_OTP, settings.DEBUG = {"PROVIDERS": calls()}, False
+@pytest.mark.parametrize("providers", [calls(), None], ids=["settings", "rows-alone"])
+def test_production_with_a_provider_is_fine(settings, providers):
+    settings.PHONE_OTP, settings.DEBUG = {"PROVIDERS": providers}, False
     assert check_providers_exist() == []
 
 

@@ -85,6 +85,7 @@ def issued(**values: Any) -> IssuedCode:
         "provider_ref": "168",
         "channel": Channel.SMS,
         "custody": Custody.RETURNED,
+        "call_to": "",
     }
     return IssuedCode(**{**defaults, **values})
 
@@ -256,7 +257,7 @@ TRANSITIONS = {
     "take_try": lambda challenge: challenges.take_try(challenge.pk, NOW),
     "verify": lambda challenge: challenges.verify(challenge.pk, NOW),
     "record_code": lambda challenge: challenges.record_code(challenge, issued()),
-    "mark_failed": lambda challenge: challenges.mark_failed(challenge),
+    "mark_failed": lambda challenge: challenges.mark_failed(challenge, account="calls"),
     "cancel": lambda challenge: challenges.cancel(challenge.pk),
     "spend": lambda challenge: spend(challenge),
 }
@@ -386,14 +387,14 @@ def test_challenge_is_not_spent_on(values):
 
 def test_failed_challenge_holds_its_state():
     challenge = stored(state=State.SENDING, code_digest="")
-    challenges.mark_failed(challenge)
+    challenges.mark_failed(challenge, account="calls")
     assert (challenge.state, as_stored(challenge).state) == (State.FAILED, State.FAILED)
 
 
 @pytest.mark.parametrize("state", [State.SENDING, State.SENT])
 def test_failed_resend_leaves_what_went_out_before_or_may_have(state):
     challenge = stored(state=state)
-    challenges.mark_failed(challenge)
+    challenges.mark_failed(challenge, account="calls")
     assert (challenge.state, as_stored(challenge).state) == (state, state)
 
 

@@ -140,4 +140,4 @@ def test_options_do_not_change():
 
 def test_option_tells_a_form_what_it_is():
     metadata = Options.__dataclass_fields__["token"].metadata
-    assert dict(metadata) == {"help": "Access key.", "secret": True}
+    assert dict(metadata) == {"help": "Access key.", "secret": True, "choices": ()}

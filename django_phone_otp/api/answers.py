@@ -11,6 +11,7 @@ from ..models import PhoneChallenge
 
 STATUS = {
     Refusal.WRONG_CODE: 400,
+    Refusal.CALL_AWAITED: 400,
     Refusal.EXPIRED: 400,
     Refusal.CHALLENGE_CLOSED: 400,
     Refusal.UNKNOWN_CHALLENGE: 400,
@@ -40,19 +41,19 @@ def show_challenge(
     """Answer with a challenge as its owner may see it."""
     now = timezone.now()
     state = challenge.state_at(now)
-    return Response(
-        {
-            "challenge": challenge.public_id,
-            "phone": challenge.masked_phone,
-            "channel": challenge.channel,
-            "state": state,
-            "code_length": challenge.code_length,
-            "expires_in": challenge.seconds_left(now),
-            "resend_in": resend_in_seconds,
-            "hint": _HINTS[state].message if state in _HINTS else challenge.hint,
-        },
-        status=status,
-    )
+    body = {
+        "challenge": challenge.public_id,
+        "phone": challenge.masked_phone,
+        "channel": challenge.channel,
+        "state": state,
+        "code_length": challenge.code_length,
+        "expires_in": challenge.seconds_left(now),
+        "resend_in": resend_in_seconds,
+        "hint": _HINTS[state].message if state in _HINTS else challenge.hint,
+    }
+    if challenge.awaits_call:
+        body["call_to"] = challenge.call_to
+    return Response(body, status=status)
 
 
 def refuse_asked(asked: Asked) -> Response:

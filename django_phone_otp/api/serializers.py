@@ -9,6 +9,8 @@ from ..choices import Channel, Purpose
 from ..codes import MAX_ANSWER_LENGTH
 from ..phone import MAX_TYPED_LENGTH
 
+# A trial is for operators, in the admin.
+OFFERED_PURPOSES = [each for each in Purpose.choices if each[0] != Purpose.TRIAL]
 MAX_TOKEN_LENGTH = 4096  # characters; captcha tokens reach 2 kB
 
 
@@ -31,7 +33,7 @@ class RequestSerializer(serializers.Serializer[Any]):
 
     phone = serializers.CharField(max_length=MAX_TYPED_LENGTH)
     channel = WordField(choices=Channel.choices, required=False, allow_null=True)
-    purpose = WordField(choices=Purpose.choices, default=Purpose.LOGIN)
+    purpose = WordField(choices=OFFERED_PURPOSES, default=Purpose.LOGIN)
     captcha_token = serializers.CharField(
         max_length=MAX_TOKEN_LENGTH, required=False, allow_blank=True, default=""
     )
@@ -48,4 +50,7 @@ class ConfirmSerializer(serializers.Serializer[Any]):
     """Body of `confirm/`."""
 
     challenge = serializers.CharField(max_length=64)
-    code = serializers.CharField(max_length=MAX_ANSWER_LENGTH)
+    # Left out where a call is awaited; the flow says where it is missing.
+    code = serializers.CharField(
+        max_length=MAX_ANSWER_LENGTH, required=False, allow_blank=True, default=""
+    )

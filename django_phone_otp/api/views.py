@@ -10,6 +10,7 @@ from django.db import DataError, InterfaceError, OperationalError, connections, 
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, ValidationError
+from rest_framework.fields import Field
 from rest_framework.permissions import AllowAny
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -19,13 +20,13 @@ from rest_framework.views import APIView
 
 from .. import conf
 from ..choices import Purpose, Refusal
-from ..exceptions import ChannelNotOffered, InvalidPhone
+from ..exceptions import ChannelNotOffered, CodeRequired, InvalidPhone
 from ..flow import (
     Asked,
     Client,
     confirm_code,
-    find_challenge,
     link_phone,
+    look_at_challenge,
     request_code,
     resend_code,
     seconds_until_resend,
@@ -78,6 +79,8 @@ class FlowView(APIView):
             return refuse(Refusal.UNAVAILABLE)
         if isinstance(exc, InvalidPhone):
             exc = ValidationError({"phone": [str(exc)]})
+        if isinstance(exc, CodeRequired):
+            exc = ValidationError({"code": [Field.default_error_messages["required"]]})
         if isinstance(exc, ChannelNotOffered):
             exc = ValidationError({"channel": [str(exc)]})
         response = super().handle_exception(exc)
@@ -130,11 +133,13 @@ class ResendView(FlowView):
 
 
 class ChallengeView(FlowView):
-    """`GET challenges/<challenge>/`: how it stands."""
+    """`GET challenges/<challenge>/`: how it stands; where a call is awaited, whether it came in."""
 
     def get(self, request: Request, challenge: str) -> Response:
         """Show the challenge to whoever knows its identifier."""
-        found = find_challenge(challenge, user=_find_user(request))
+        found = look_at_challenge(
+            challenge, client=Client.from_request(request), user=_find_user(request)
+        )
         if found is None:
             return refuse(Refusal.UNKNOWN_CHALLENGE)
         return show_challenge(found, seconds_until_resend(found))
@@ -159,8 +164,9 @@ class ConfirmView(FlowView):
             user=_find_user(request),
         )
         if answer.challenge is None:
-            # Nothing to spend: this is how Django's listeners of `user_login_failed` hear of it.
-            authenticate(request._request, phone_challenge=None)
+            if answer.refusal is not Refusal.CALL_AWAITED:
+                # Nothing to spend: so Django's listeners of `user_login_failed` hear of it.
+                authenticate(request._request, phone_challenge=None)
             return refuse_answer(answer)
         if answer.challenge.purpose == Purpose.LINK:
             return _link(answer.challenge)

@@ -10,16 +10,19 @@ provider is called. Django raises `RuntimeError` where that is not so.
 """
 
 from ..choices import Refusal
+from .calls import look_at_challenge
 from .client import Client
-from .confirm import Answer, confirm_code
+from .confirm import confirm_code
 from .request import (
     Asked,
     find_challenge,
     request_code,
     resend_code,
     seconds_until_resend,
+    try_account,
 )
 from .users import Login, link_phone, spend_challenge
+from .verdicts import Answer
 
 __all__ = [
     "Answer",
@@ -30,8 +33,10 @@ __all__ = [
     "confirm_code",
     "find_challenge",
     "link_phone",
+    "look_at_challenge",
     "request_code",
     "resend_code",
     "seconds_until_resend",
     "spend_challenge",
+    "try_account",
 ]

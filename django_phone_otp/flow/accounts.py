@@ -1,10 +1,12 @@
 """Accounts: which providers there are, and in what order they are tried. Layer 4.
 
 Accounts come from `PHONE_OTP["PROVIDERS"]` and from rows; a row wins over a setting of its alias.
+Both are read at use: a change counts in every process from its next request on.
 """
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -14,9 +16,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
+from ..choices import Custody
 from ..conf import Settings
 from ..exceptions import BrokenSeal, ChannelNotOffered
-from ..models import ProviderAccount
+from ..models import AccountLedger, ProviderAccount
 from ..phone import Phone
 from ..providers import REGISTRY, Provider, load_provider
 from ..providers.local import Console, FixedCode, FixedCodeOptions
@@ -29,24 +32,53 @@ DEFAULT_PRIORITY = 100
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account, ready to send: regions as ISO 3166 codes, none for all."""
+    """One account, ready to send: regions as ISO 3166 codes, none for all.
+
+    `daily_limit` are the messages of a day, `phone_daily_limit` those to one phone in 24 hours.
+    """
 
     alias: str
     provider: Provider[Any]
     priority: int = DEFAULT_PRIORITY
     regions: tuple[str, ...] = ()
+    daily_limit: int | None = None
+    phone_daily_limit: int | None = None
 
     def serves(self, phone: Phone) -> bool:
         """Say whether this account may be tried for a number."""
         is_in_region = not self.regions or phone.region in self.regions
         return is_in_region and self.provider.supports(phone.e164)
 
+    def code_length(self, settings: Settings) -> int:
+        """Give the length of its codes; 0 where there is no code."""
+        length = self.provider.code_length
+        return settings.code_length if length is None else length
 
-def find_route(phone: Phone, channel: str | None, settings: Settings) -> list[Account]:
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is written about an account: in the settings or in a row, usable or not.
+
+    `account` is None for one that cannot be used; `problem` then says why, to operators.
+    """
+
+    alias: str
+    backend: str
+    is_row: bool
+    enabled: bool = True
+    account: Account | None = field(default=None, repr=False)
+    problem: str = ""
+
+
+def find_route(
+    phone: Phone, channel: str | None, settings: Settings, *, after: str = "", discreet: bool
+) -> list[Account]:
     """Give the accounts to try, in order; empty when none serves the number.
 
     With a `channel` only those that offer it; raises `ChannelNotOffered` when none of the others
-    does.
+    does. The accounts behind the one `after` come first: a person who asks again was not reached by
+    it. With `discreet` those are left out that could not be imitated for an unknown phone: nobody
+    can invent a number to call.
     """
     test_phone = _find_test_phone(phone, settings)
     if test_phone:
@@ -58,12 +90,20 @@ def find_route(phone: Phone, channel: str | None, settings: Settings) -> list[Ac
     else:
         ordered = [accounts[alias] for alias in aliases if alias in accounts]
     serving = [each for each in ordered if each.serves(phone)]
-    if channel is None or not serving:
-        return serving
-    offering = [each for each in serving if each.provider.channel == channel]
-    if not offering:
-        raise ChannelNotOffered(_("Codes are not sent this way to this number."))
-    return offering
+    if discreet:
+        serving = [each for each in serving if each.provider.custody is not Custody.PRESENCE]
+    if channel is not None and serving:
+        serving = [each for each in serving if each.provider.channel == channel]
+        if not serving:
+            raise ChannelNotOffered(_("Codes are not sent this way to this number."))
+    return _move_on(serving, after)
+
+
+def _move_on(route: Sequence[Account], after: str) -> list[Account]:
+    """Begin behind an account; at the end of the route its last one stays the first to try."""
+    place = next((place for place, each in enumerate(route) if each.alias == after), -1)
+    start = min(place + 1, len(route) - 1) if route else 0
+    return [*route[start:], *route[:start]]
 
 
 def find_account(alias: str, settings: Settings) -> Account | None:
@@ -71,10 +111,51 @@ def find_account(alias: str, settings: Settings) -> Account | None:
     return _find_accounts(settings).get(alias)
 
 
+def load_account(alias: str, settings: Settings) -> Account:
+    """Load one account for an operator, switched off or not; raises `ImproperlyConfigured`."""
+    entries = {each.alias: each for each in list_entries(settings)}
+    if alias not in entries:
+        existing = ", ".join(sorted(entries)) or "none"
+        raise ImproperlyConfigured(f'There is no account "{alias}". Accounts: {existing}.')
+    account = entries[alias].account
+    if account is None:
+        raise ImproperlyConfigured(entries[alias].problem)
+    return next(add_kept_options([account]))
+
+
+def list_entries(settings: Settings) -> list[Entry]:
+    """List all accounts, those too that are switched off or cannot be used."""
+    entries = {each.alias: each for each in _list_settings(settings)}
+    entries.update({each.alias: each for each in _list_rows()})
+    return list(entries.values())
+
+
 def list_providers(settings: Settings) -> list[str]:
     """List the keys of all providers that come with us or have an account here."""
     used = {each.provider.key for each in _read_accounts(settings).values()}
     return sorted(used | set(REGISTRY))
+
+
+def add_kept_options(accounts: Sequence[Account]) -> Iterator[Account]:
+    """Give the accounts with what was made for them at their services, where that is needed."""
+    aliases = [each.alias for each in accounts if each.provider.needs_preparation]
+    ledgers = AccountLedger.primary().filter(alias__in=aliases) if aliases else ()
+    found = {each.alias: each for each in ledgers}
+    for account in accounts:
+        ledger = found.get(account.alias)
+        yield _with_kept(account, ledger) if ledger else account
+
+
+def _with_kept(account: Account, ledger: AccountLedger) -> Account:
+    provider = account.provider
+    try:
+        kept = ledger.kept_options(provider.prepared_for())
+    except BrokenSeal as error:
+        logger.error("account_broken account=%s reason=%s", account.alias, error)
+        kept = {}
+    if not kept:
+        return account
+    return replace(account, provider=type(provider)(replace(provider.options, **kept)))
 
 
 def _find_accounts(settings: Settings) -> dict[str, Account]:
@@ -87,37 +168,73 @@ def _find_accounts(settings: Settings) -> dict[str, Account]:
 
 
 def _read_accounts(settings: Settings) -> dict[str, Account]:
-    accounts = {each.alias: each for each in _read_settings(settings)}
+    """Give the accounts that can be used, by their aliases.
+
+    A broken row is told to operators and costs nobody a login; a broken setting is a mistake of the
+    site's code, and raised.
+    """
+    usable = []
+    for entry in list_entries(settings):
+        if entry.problem and not entry.is_row:
+            raise ImproperlyConfigured(entry.problem)
+        if entry.problem and entry.enabled:
+            logger.error("account_broken account=%s reason=%s", entry.alias, entry.problem)
+        if entry.account and entry.enabled:
+            usable.append(entry.account)
+    return {each.alias: each for each in add_kept_options(usable)}
+
+
+@sensitive_variables("written")
+def _list_settings(settings: Settings) -> Iterator[Entry]:
+    for alias, written in (settings.providers or {}).items():
+        backend = written["BACKEND"]
+        setting = f"PHONE_OTP['PROVIDERS']['{alias}']"
+        try:
+            provider = load_provider(backend, written.get("OPTIONS", {}), setting=setting)
+        except ImproperlyConfigured as error:
+            yield Entry(alias, backend, is_row=False, problem=str(error))
+            continue
+        account = Account(
+            alias=alias,
+            provider=provider,
+            priority=written.get("PRIORITY", DEFAULT_PRIORITY),
+            regions=tuple(written.get("REGIONS", ())),
+            daily_limit=written.get("DAILY_LIMIT"),
+            phone_daily_limit=_phone_limit(written, provider),
+        )
+        yield Entry(alias, backend, is_row=False, account=account)
+
+
+@sensitive_variables("written")
+def _phone_limit(written: Mapping[str, Any], provider: Provider[Any]) -> int | None:
+    limit: int | None = written.get("PHONE_DAILY_LIMIT")
+    return provider.phone_daily_limit if limit is None else limit
+
+
+def _list_rows() -> Iterator[Entry]:
     for row in ProviderAccount.primary():
-        accounts.pop(row.alias, None)
-        account = _read_row(row) if row.enabled else None
-        if account:
-            accounts[row.alias] = account
-    return accounts
+        account, problem = _read_row(row)
+        yield Entry(row.alias, row.backend, True, row.enabled, account, problem)
 
 
-@sensitive_variables("entry")
-def _read_settings(settings: Settings) -> list[Account]:
-    accounts = []
-    for alias, entry in settings.providers.items():
-        where = f"PHONE_OTP['PROVIDERS']['{alias}']"
-        provider = load_provider(entry["BACKEND"], entry.get("OPTIONS", {}), setting=where)
-        accounts.append(Account(alias, provider))
-    return accounts
-
-
-def _read_row(row: ProviderAccount) -> Account | None:
-    """Make an account from a row; a broken one is told to operators and costs nobody a login."""
+def _read_row(row: ProviderAccount) -> tuple[Account | None, str]:
+    """Make an account from a row, or say why it cannot be made."""
     try:
         provider = load_provider(row.backend, row.options, setting=f"account '{row.alias}'")
     except (BrokenSeal, ImproperlyConfigured) as error:
-        reason = str(error)
+        return None, str(error)
     except Exception as error:  # noqa: BLE001 (a mistake of a third party's class may be any)
-        reason = type(error).__name__
-    else:
-        return Account(row.alias, provider, row.priority, tuple(row.regions))
-    logger.error("account_broken account=%s reason=%s", row.alias, reason)
-    return None
+        return None, type(error).__name__
+    limit = row.phone_daily_limit
+    account = Account(
+        alias=row.alias,
+        provider=provider,
+        priority=row.priority,
+        regions=tuple(row.regions),
+        daily_limit=row.daily_limit,
+        phone_daily_limit=provider.phone_daily_limit if limit is None else limit,
+    )
+    return account, ""
 
 
 @sensitive_variables("entry")

@@ -6,7 +6,7 @@ everything that a provider said is fit to be stored and shown to operators.
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +21,7 @@ from ..exceptions import (
     DeliveryError,
     DeliveryUncertain,
     InsufficientFunds,
+    InvalidPhone,
     InvalidRecipient,
     Misconfigured,
     ProviderRejected,
@@ -30,6 +31,7 @@ from ..exceptions import (
     RecipientUnreachable,
 )
 from ..models import DeliveryAttempt, PhoneChallenge
+from ..phone import parse
 from ..providers import Provider
 from ..providers.base import Started, StartRequest
 from .accounts import Account
@@ -77,7 +79,7 @@ class Delivery:
     """What became of asking one provider; without a consequence it took the message.
 
     `code` is what the person may answer with, empty where we cannot judge an answer. `length` is
-    the code's, known or expected.
+    the code's, known or expected. `retry_after_seconds` is when the same would work, where known.
     """
 
     account: Account
@@ -87,12 +89,18 @@ class Delivery:
     consequence: Consequence | None = None
     detail: str = ""
     duration_ms: int = 0
+    retry_after_seconds: int | None = None
 
     @property
     def can_be_answered(self) -> bool:
         """Say whether the person has something that can be judged, or may have."""
-        is_uncertain = self.consequence is CONSEQUENCES[DeliveryUncertain]
+        is_uncertain = self.outcome is DeliveryOutcome.UNCERTAIN
         return self.consequence is None or (is_uncertain and bool(self.code))
+
+    @property
+    def outcome(self) -> DeliveryOutcome:
+        """Say in a word how it ended."""
+        return self.consequence.outcome if self.consequence else DeliveryOutcome.SENT
 
 
 @sensitive_variables()
@@ -102,7 +110,7 @@ def deliver(account: Account, challenge: PhoneChallenge, settings: Settings) -> 
     Raises `ImproperlyConfigured` alone; every other failure is in the delivery that comes back.
     """
     provider = account.provider
-    length = provider.code_length or settings.code_length
+    length = account.code_length(settings)
     code = codes.make_code(length) if provider.custody is Custody.LOCAL else ""
     request = StartRequest(
         phone=challenge.phone,
@@ -122,7 +130,7 @@ def deliver(account: Account, challenge: PhoneChallenge, settings: Settings) -> 
         length=len(code) or length,
         code=code,
         started=started,
-        consequence=_find_consequence(error) if error else None,
+        consequence=_find_consequence(error, provider) if error else None,
         detail=_redact(str(error), challenge, provider, code) if error else "",
         duration_ms=duration_ms,
     )
@@ -142,9 +150,12 @@ def _start(provider: Provider[Any], request: StartRequest) -> Started:
         # may hold the code or the secret.
         mistake = type(error).__name__
     else:
-        if started.code or provider.custody is not Custody.RETURNED:
+        if provider.custody is Custody.RETURNED and not started.code:
+            mistake = "the provider told no code"
+        elif provider.custody is Custody.PRESENCE and not started.call_to:
+            mistake = "the provider told no number to call"
+        else:
             return started
-        mistake = "the provider told no code"
     raise DeliveryUncertain(mistake)
 
 
@@ -152,23 +163,40 @@ def _start(provider: Provider[Any], request: StartRequest) -> Started:
 def _read(started: Started) -> Started:
     """Make what a provider gave fit to be stored; the class may be a third party's.
 
-    A code that nobody could type is an error: it would be a digest of nothing. All else must not
-    cost the login: the message has gone out.
+    A code that nobody could type is an error: it would be a digest of nothing; so is a number that
+    nobody could call. All else must not cost the login: the message has gone out.
     """
     if started.code and not codes.is_code(started.code):
         raise DeliveryUncertain("the provider told what is no code")
     return Started(
         code=started.code,
+        call_to=_read_number(started.call_to) if started.call_to else "",
+        lives_seconds=started.lives_seconds if _is_lifetime(started.lives_seconds) else None,
         reference=_clean(str(started.reference or ""), MAX_REFERENCE_LENGTH),
         cost=_clean_cost(started.cost),
         currency=_clean(str(started.currency or ""), MAX_CURRENCY_LENGTH),
     )
 
 
-def _find_consequence(error: DeliveryError) -> Consequence:
+def _read_number(text: str) -> str:
+    try:
+        return parse(text).e164
+    except InvalidPhone:
+        raise DeliveryUncertain("the provider told what is no number to call") from None
+
+
+def _is_lifetime(seconds: object) -> bool:
+    return isinstance(seconds, int) and seconds > 0
+
+
+def _find_consequence(error: DeliveryError, provider: Provider[Any]) -> Consequence:
     """Look the class up, or the nearest of its ancestors: a provider may refine one."""
     known = (CONSEQUENCES[each] for each in type(error).__mro__ if each in CONSEQUENCES)
-    return next(known, CONSEQUENCES[DeliveryUncertain])
+    consequence = next(known, CONSEQUENCES[DeliveryUncertain])
+    is_uncertain = consequence.outcome is DeliveryOutcome.UNCERTAIN
+    if is_uncertain and provider.custody is Custody.PRESENCE:
+        return replace(consequence, goes_on=True)  # nothing can have reached the person
+    return consequence
 
 
 def _log(delivery: Delivery) -> None:
@@ -212,7 +240,7 @@ def describe(delivery: Delivery, challenge: PhoneChallenge) -> DeliveryAttempt:
         account=delivery.account.alias,
         provider=provider.key,
         channel=provider.channel,
-        outcome=delivery.consequence.outcome if delivery.consequence else DeliveryOutcome.SENT,
+        outcome=delivery.outcome,
         detail=delivery.detail,
         provider_ref=started.reference,
         cost=started.cost,

@@ -16,52 +16,66 @@ from .. import codes, signals
 from ..choices import DeliveryOutcome, Refusal, State
 from ..conf import Settings
 from ..models import DeliveryAttempt, IssuedCode, PhoneChallenge
+from ..providers.base import Started
 from .accounts import Account
+from .breakers import Breakers
+from .budgets import take_from_budgets
 from .deliveries import Delivery, deliver, describe
+from .limits import Denial
 
 
 def dispatch(
     challenge: PhoneChallenge, route: Sequence[Account], settings: Settings, *, discreet: bool
-) -> Refusal | None:
+) -> Denial | None:
     """Send one code for a challenge. Sends, costs money, writes; call it outside transactions.
 
     Gives None when a message went out, or may have gone out with a code that we know; `challenge`
-    then shows the new state. Gives the refusal when nothing went out, or nothing that could be
+    then shows the new state. Gives the denial when nothing went out, or nothing that could be
     answered. With `discreet` whatever happens looks like a message that went out, as `withhold`
     does; only the attempts tell the truth, to operators.
     """
+    breakers = Breakers(route)
+    route = breakers.choose()
     deliveries: list[Delivery] = []
     for account in route:
-        deliveries.append(deliver(account, challenge, settings))
-        consequence = deliveries[-1].consequence
-        if consequence is None or not consequence.goes_on:
+        delivery = take_from_budgets(account, challenge, settings)
+        if delivery is None:
+            delivery = deliver(account, challenge, settings)
+            breakers.note(account, delivery.outcome)
+        deliveries.append(delivery)
+        if delivery.consequence is None or not delivery.consequence.goes_on:
             break
     shown = deliveries[-1]
     if discreet:
-        shown = (
-            replace(shown, consequence=None) if shown.can_be_answered else _invent(route, settings)
-        )
+        is_answerable = shown.can_be_answered
+        shown = replace(shown, consequence=None) if is_answerable else _invent(route[0], settings)
     return _record(challenge, shown, [describe(each, challenge) for each in deliveries], settings)
 
 
 def withhold(
     challenge: PhoneChallenge, route: Sequence[Account], settings: Settings
-) -> Refusal | None:
+) -> Denial | None:
     """Do all that a discreet `dispatch` does, but send nothing.
 
     SECURITY: for unknown phones while sign-up is closed. State, body and number of queries are the
     same, and no answer matches: there is a digest, of nothing.
     """
-    shown = _invent(route, settings)
+    route = Breakers(route).choose()
+    for account in route:
+        if take_from_budgets(account, challenge, settings, is_withheld=True) is None:
+            break
+    else:
+        account = route[0]
+    shown = _invent(account, settings)
     attempt = describe(shown, challenge)
     attempt.outcome = DeliveryOutcome.WITHHELD
     return _record(challenge, shown, [attempt], settings)
 
 
-def _invent(route: Sequence[Account], settings: Settings) -> Delivery:
+def _invent(account: Account, settings: Settings) -> Delivery:
     """Make a delivery that looks like one that went out, with a code that nobody can know."""
-    length = route[0].provider.code_length or settings.code_length
-    return Delivery(account=route[0], length=length, code=secrets.token_hex())
+    length = account.code_length(settings)
+    return Delivery(account=account, length=length, code=secrets.token_hex())
 
 
 def _record(
@@ -69,25 +83,28 @@ def _record(
     shown: Delivery,
     attempts: Sequence[DeliveryAttempt],
     settings: Settings,
-) -> Refusal | None:
+) -> Denial | None:
     """Write what the deliveries came to, in one transaction, and give what the person is told."""
     challenges = PhoneChallenge.primary()
-    refusal = None
+    denial = None
     with transaction.atomic(using=challenges.db, durable=True):
         if shown.consequence and not shown.can_be_answered:
-            challenges.mark_failed(challenge)
-            refusal = shown.consequence.refusal
+            challenges.mark_failed(challenge, account=shown.account.alias)
+            denial = Denial(shown.consequence.refusal, shown.retry_after_seconds)
         elif not challenges.record_code(challenge, _issue(challenge, shown, settings)):
-            refusal = Refusal.CHALLENGE_CLOSED  # answered or cancelled while we were sending
+            # Answered or cancelled while we were sending.
+            denial = Denial(Refusal.CHALLENGE_CLOSED)
         DeliveryAttempt.objects.using(challenges.db).bulk_create(attempts)
         for attempt in attempts:
             _announce(challenge, attempt, using=challenges.db)
-    return refusal
+    return denial
 
 
-@sensitive_variables("digest")
+@sensitive_variables("digest", "started")
 def _issue(challenge: PhoneChallenge, delivery: Delivery, settings: Settings) -> IssuedCode:
     provider, now = delivery.account.provider, timezone.now()
+    started = delivery.started or Started()
+    lifetime = min(settings.code_ttl, started.lives_seconds or settings.code_ttl)
     digest = ""
     if delivery.code:
         digest = codes.make_digest(
@@ -96,15 +113,16 @@ def _issue(challenge: PhoneChallenge, delivery: Delivery, settings: Settings) ->
     return IssuedCode(
         state=State.SENDING if delivery.consequence else State.SENT,
         sent_at=None if delivery.consequence else now,
-        expires_at=now + timedelta(seconds=settings.code_ttl),
+        expires_at=now + timedelta(seconds=lifetime),
         code_digest=digest,
         code_length=delivery.length,
         attempts_left=settings.attempts_for(delivery.length),
         account=delivery.account.alias,
         provider=provider.key,
-        provider_ref=delivery.started.reference if delivery.started else "",
+        provider_ref=started.reference,
         channel=provider.channel,
         custody=provider.custody,
+        call_to=started.call_to,
     )
 
 

@@ -23,6 +23,8 @@ from ..models import PhoneChallenge, PhoneLedger
 logger = logging.getLogger(__name__)
 
 LADDER_LIFETIME = timedelta(hours=24)
+DAY_SECONDS = 86_400
+TRIAL_RATE = Rate(10, 3_600)  # test codes of one operator: enough to set up, too few to annoy
 # Nobody can know when an operator lifts a lock; this is when it is worth asking again.
 DISABLED_RETRY_SECONDS = 3_600
 
@@ -43,9 +45,17 @@ def count_address(name: str, ip: str, settings: Settings) -> Denial | None:
 
     A cache that cannot be reached denies with `UNAVAILABLE`: a limit that fails open is none.
     """
-    key = f"|{_network(ip)}|"
+    return _count(name, f"|{_network(ip)}|", settings.rates(name))
+
+
+def count_trial(user_pk: object) -> Denial | None:
+    """Count one test code of an operator; deny when there were enough of them."""
+    return _count("trial", f"|{user_pk}|", [TRIAL_RATE])
+
+
+def _count(name: str, key: str, rates: Sequence[Rate]) -> Denial | None:
     waits = []
-    for rate in settings.rates(name):
+    for rate in rates:
         try:
             usage = get_usage(
                 None,
@@ -148,6 +158,26 @@ def after_right_code() -> dict[str, Any]:
     owner.
     """
     return {"failures_in_row": 0, "ladder_step": 0}
+
+
+def seconds_until_account(ledger: PhoneLedger, alias: str, limit: int, now: datetime) -> int:
+    """Give the seconds until an account may send to the phone, 0 for now."""
+    seconds = _full_seconds(ledger.account_sends.get(alias, ()), [Rate(limit, DAY_SECONDS)], now)
+    return max(0, ceil(seconds))
+
+
+def after_account_send(
+    ledger: PhoneLedger, alias: str, limit: int, now: datetime
+) -> dict[str, Any]:
+    """Reckon the row after one more message through an account with a limit."""
+    since = now.timestamp() - DAY_SECONDS
+    sends = {
+        each: recent
+        for each, times in ledger.account_sends.items()
+        if (recent := [at for at in times if at > since])
+    }
+    sends[alias] = [*sends.get(alias, ()), now.timestamp()][-limit:]
+    return {"account_sends": sends}
 
 
 def seconds_until_send(ledger: PhoneLedger, settings: Settings, now: datetime) -> int:

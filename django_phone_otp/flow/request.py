@@ -15,7 +15,7 @@ from ..conf import Settings
 from ..models import PhoneChallenge, PhoneLedger
 from ..phone import Phone, parse
 from . import limits
-from .accounts import Account, find_route
+from .accounts import Account, find_route, load_account
 from .captcha import refuse_robot
 from .client import UNKNOWN_CLIENT, Client
 from .dispatch import dispatch, withhold
@@ -71,23 +71,38 @@ def request_code(
     robot = refuse_robot(captcha_token, client, settings)
     if robot:
         return Asked(refusal=robot)
-    route = find_route(number, channel, settings)
+    discreet = _is_discreet(purpose, settings)
+    route = find_route(number, channel, settings, discreet=discreet)
     if not route:
         return Asked(refusal=Refusal.PHONE_NOT_ALLOWED)
-    challenge = PhoneChallenge(
-        phone=number.e164,
-        region=number.region,
-        purpose=Purpose(purpose),
-        user_id=user.pk if user and purpose == Purpose.LINK else None,
-        attempts_left=settings.max_attempts,
-        code_length=route[0].provider.code_length or settings.code_length,
-        channel=route[0].provider.channel,
-        custody=route[0].provider.custody,
-        ip=client.ip or None,
-        user_agent=client.user_agent,
-        expires_at=timezone.now() + timedelta(seconds=settings.code_ttl),
-    )
+    asker = user if purpose == Purpose.LINK else None
+    challenge = _new_challenge(number, Purpose(purpose), route[0], client, asker, settings)
     return _send(challenge, route, settings)
+
+
+def try_account(
+    alias: str,
+    phone: str,
+    *,
+    client: Client = UNKNOWN_CLIENT,
+    user: AbstractBaseUser | None = None,
+) -> Asked:
+    """Send a code through one account to see whether it works. Writes, sends, costs money.
+
+    For operators: the account may be switched off, but the phone's budgets hold, and those of the
+    `user` who asks. Nobody can log in with such a code. Raises `InvalidPhone`, and
+    `ImproperlyConfigured` for an account that does not exist or cannot be used.
+    """
+    settings = conf.read()
+    number = parse(phone, settings.default_region)
+    account = load_account(alias, settings)
+    if not _is_allowed(number, settings) or not account.provider.supports(number.e164):
+        return Asked(refusal=Refusal.PHONE_NOT_ALLOWED)
+    denial = limits.count_trial(user.pk) if user else None
+    if denial:
+        return _refuse(denial)
+    challenge = _new_challenge(number, Purpose.TRIAL, account, client, user, settings)
+    return _send(challenge, [account], settings)
 
 
 def resend_code(
@@ -112,7 +127,13 @@ def resend_code(
     denial = limits.deny_closed(challenge, settings, timezone.now())
     if denial:
         return _refuse(denial)
-    route = find_route(parse(challenge.phone), channel, settings)
+    route = find_route(
+        parse(challenge.phone),
+        channel,
+        settings,
+        after=challenge.account,
+        discreet=_is_discreet(challenge.purpose, settings),
+    )
     if not route:
         return Asked(refusal=Refusal.PHONE_NOT_ALLOWED)
     return _send(challenge, route, settings)
@@ -121,11 +142,12 @@ def resend_code(
 def find_challenge(
     public_id: str, *, user: AbstractBaseUser | None = None
 ) -> PhoneChallenge | None:
-    """Find a challenge and its ledger; a `link` is found only by the `user` who asked for it."""
+    """Find a challenge and its ledger; a `link` or `trial` only for the `user` who asked for it."""
     if not PUBLIC_ID.fullmatch(public_id):
         return None
     found = PhoneChallenge.primary().select_related("ledger").filter(public_id=public_id).first()
-    if found and found.purpose == Purpose.LINK and (user is None or found.user_id != user.pk):
+    is_personal = found is not None and found.purpose != Purpose.LOGIN
+    if found and is_personal and (user is None or found.user_id != user.pk):
         return None
     return found
 
@@ -135,10 +157,41 @@ def seconds_until_resend(challenge: PhoneChallenge) -> int:
     return limits.seconds_until_send(challenge.ledger, conf.read(), timezone.now())
 
 
+def _new_challenge(
+    number: Phone,
+    purpose: Purpose,
+    account: Account,
+    client: Client,
+    user: AbstractBaseUser | None,
+    settings: Settings,
+) -> PhoneChallenge:
+    """Make a challenge, not yet stored, that expects a code of this account's."""
+    return PhoneChallenge(
+        phone=number.e164,
+        region=number.region,
+        purpose=purpose,
+        user_id=user.pk if user else None,
+        attempts_left=settings.max_attempts,
+        code_length=account.code_length(settings),
+        channel=account.provider.channel,
+        custody=account.provider.custody,
+        ip=client.ip or None,
+        user_agent=client.user_agent,
+        expires_at=timezone.now() + timedelta(seconds=settings.code_ttl),
+    )
+
+
+def _is_discreet(purpose: str, settings: Settings) -> bool:
+    """Say whether nothing may tell a phone with a user from one without.
+
+    SECURITY: while sign-up is closed anybody could else ask who has an account.
+    """
+    return not settings.signup and purpose == Purpose.LOGIN
+
+
 def _send(challenge: PhoneChallenge, route: Sequence[Account], settings: Settings) -> Asked:
     """Do what a request and a resend have in common."""
-    # SECURITY: while sign-up is closed nothing may tell a phone with a user from one without.
-    discreet = not settings.signup and challenge.purpose == Purpose.LOGIN
+    discreet = _is_discreet(challenge.purpose, settings)
     is_wanted = not discreet or is_known(challenge.phone, settings)
     denial = _take_send(challenge, settings)
     if denial:
@@ -146,15 +199,15 @@ def _send(challenge: PhoneChallenge, route: Sequence[Account], settings: Setting
     # Before the provider is asked: how long it takes would show in the answer.
     wait = limits.seconds_until_send(challenge.ledger, settings, timezone.now())
     if is_wanted:
-        refusal = dispatch(challenge, route, settings, discreet=discreet)
+        denial = dispatch(challenge, route, settings, discreet=discreet)
     else:
-        refusal = withhold(challenge, route, settings)
-    if refusal:
+        denial = withhold(challenge, route, settings)
+    if denial:
         return Asked(
-            refusal=refusal,
-            kept_challenge=challenge if refusal is Refusal.DELIVERY_FAILED else None,
+            refusal=denial.refusal,
+            kept_challenge=challenge if denial.refusal is Refusal.DELIVERY_FAILED else None,
             resend_in_seconds=wait,
-            retry_after_seconds=wait,
+            retry_after_seconds=max(wait, denial.retry_after_seconds or 0),
         )
     return Asked(challenge=challenge, resend_in_seconds=wait)
 

@@ -5,12 +5,14 @@ may follow upon what is policy and lives in `flow`.
 """
 
 from .account import ProviderAccount
+from .account_ledger import AccountLedger
 from .attempts import ConfirmAttempt, DeliveryAttempt
 from .challenge import IssuedCode, PhoneChallenge
 from .ledger import PhoneLedger
 from .user_phone import UserPhone
 
 __all__ = [
+    "AccountLedger",
     "ConfirmAttempt",
     "DeliveryAttempt",
     "IssuedCode",

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, router
 from django.utils.translation import gettext_lazy as _
 
 from ..exceptions import BrokenSeal
 from ..sealing import seal, unseal
+
+MAX_PHONE_DAILY_LIMIT = 1_000  # the phone's ledger keeps the time of each
 
 
 def sealed_nothing() -> str:
@@ -18,7 +21,9 @@ class ProviderAccount(models.Model):
     """Settings of a provider in a row; they count beside those of `PHONE_OTP["PROVIDERS"]`.
 
     `backend` is a registry key or an entry point's name, `regions` a list of ISO 3166 codes (empty:
-    all), `priority` the place in the order when no route is set, the lowest first.
+    all), `priority` the place in the order when no route is set, the lowest first. `daily_limit`
+    are the messages that may go through it in a day, `phone_daily_limit` those to one phone in any
+    24 hours; empty is no limit for the former and the provider's own for the latter.
     """
 
     alias = models.SlugField(_("alias"), max_length=64, unique=True)
@@ -27,11 +32,21 @@ class ProviderAccount(models.Model):
     enabled = models.BooleanField(_("enabled"), default=True)
     priority = models.SmallIntegerField(_("priority"), default=100)
     regions = models.JSONField(_("regions"), default=list, blank=True)
+    daily_limit = models.PositiveIntegerField(
+        _("messages a day"), null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    phone_daily_limit = models.PositiveSmallIntegerField(
+        _("messages a day to one phone"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_PHONE_DAILY_LIMIT)],
+    )
 
     class Meta:
         verbose_name = _("provider account")
         verbose_name_plural = _("provider accounts")
         ordering = ("priority", "alias")
+        permissions = (("send_trial", "Can send a test code"),)
 
     def __str__(self) -> str:
         return self.alias

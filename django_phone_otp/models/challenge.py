@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from ..choices import OPEN_STATES, STORED_STATES, Channel, Custody, Purpose, State
 from ..codes import MAX_DIGEST_LENGTH
 from ..conf import SHORT_CODE_LENGTH
-from ..phone import MAX_E164_LENGTH, mask
+from ..phone import MAX_E164_LENGTH, mask, write_spaced
 from .ledger import PhoneLedger
 
 
@@ -42,13 +42,21 @@ class IssuedCode:
     provider_ref: str
     channel: Channel
     custody: Custody
+    call_to: str
 
 
-def _digest_to_keep(new_length: int) -> Case | Value:
+def _digest_to_keep(new_length: int) -> Case | F | Value:
+    if not new_length:  # a call is awaited, which takes no guesses: the code before stays alone
+        return F("code_digest")
     if new_length <= SHORT_CODE_LENGTH:
         return Value("")
     is_long = Q(code_length__gt=SHORT_CODE_LENGTH)
     return Case(When(is_long, then=F("code_digest")), default=Value(""))
+
+
+_REFERENCE_OF_JUDGE = Case(
+    When(custody=Custody.REMOTE, code_digest="", then=F("provider_ref")), default=Value("")
+)
 
 
 class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
@@ -112,10 +120,12 @@ class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
         changes = asdict(code)
         changes["attempts_left"] = Least(F("attempts_left"), code.attempts_left)
         happened = self.filter(pk=challenge.pk, state__in=OPEN_STATES).update(
-            # These two come first: MariaDB assigns from left to right and would read the new
-            # values in the place of the old ones.
+            # These come first: MariaDB assigns from left to right and would read the new values in
+            # the place of the old ones.
             previous_code_digest=_digest_to_keep(code.code_length),
             previous_code_expires_at=F("expires_at"),
+            previous_account=F("account"),
+            previous_provider_ref=_REFERENCE_OF_JUDGE,
             **changes,
         )
         if happened:
@@ -124,12 +134,12 @@ class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
                 setattr(challenge, name, value)
         return bool(happened)
 
-    def mark_failed(self, challenge: "PhoneChallenge") -> bool:
-        """Note that nothing went out; where an earlier code may have, nothing changes."""
+    def mark_failed(self, challenge: "PhoneChallenge", *, account: str) -> bool:
+        """Note that nothing went out, by which account at last; an earlier code stays as it is."""
         waiting = self.filter(pk=challenge.pk, state=State.SENDING, code_digest="")
-        happened = waiting.update(state=State.FAILED)
+        happened = waiting.update(state=State.FAILED, account=account)
         if happened:
-            challenge.state = State.FAILED
+            challenge.state, challenge.account = State.FAILED, account
         return bool(happened)
 
     def cancel(self, pk: int) -> bool:
@@ -141,7 +151,8 @@ class PhoneChallenge(models.Model):
     """One request to prove one phone for one purpose.
 
     `expires_at` is the end of the newest code, or of the wait for it. `account`, `provider` and
-    `channel` are those of the last delivery; `user` is who asked (link) or was logged in (login).
+    `channel` are those of the last delivery; `user` is who asked (link, trial) or was logged in
+    (login). `call_to` is the number to call where a call is awaited in the place of a code.
     """
 
     public_id = models.CharField(
@@ -176,12 +187,16 @@ class PhoneChallenge(models.Model):
         max_length=MAX_DIGEST_LENGTH, blank=True, editable=False
     )
     previous_code_expires_at = models.DateTimeField(null=True, editable=False)
+    # Who judged the code before, where its provider did.
+    previous_account = models.CharField(max_length=64, blank=True, editable=False)
+    previous_provider_ref = models.CharField(max_length=128, blank=True, editable=False)
 
     account = models.CharField(_("account"), max_length=64, blank=True)
     provider = models.CharField(_("provider"), max_length=64, blank=True)
     provider_ref = models.CharField(_("provider's reference"), max_length=128, blank=True)
     channel = models.CharField(_("channel"), max_length=16, choices=Channel.listed)
     custody = models.CharField(_("custody"), max_length=16, choices=Custody.listed)
+    call_to = models.CharField(_("number to call"), max_length=MAX_E164_LENGTH, blank=True)
 
     ip = models.GenericIPAddressField(_("address"), null=True, blank=True)
     user_agent = models.CharField(_("user agent"), max_length=200, blank=True)
@@ -243,7 +258,22 @@ class PhoneChallenge(models.Model):
     @property
     def hint(self) -> str:
         """Tell the person what to do, in the active language."""
-        return str(Channel(self.channel).hint)
+        hint = str(Channel(self.channel).hint)
+        return hint % {"call_to": write_spaced(self.call_to)} if self.call_to else hint
+
+    @property
+    def awaits_call(self) -> bool:
+        """Say whether a call of the person is the answer, and no code is."""
+        return self.custody == Custody.PRESENCE
+
+    def has_earlier_code(self, now: datetime) -> bool:
+        """Say whether, beside the call that is awaited, the code before may be the answer."""
+        return bool(self.valid_digests(now) or self.judges(now))
+
+    def is_proven(self, verified_after: datetime) -> bool:
+        """Say whether it is verified, in time, and not spent yet."""
+        is_recent = self.verified_at is not None and self.verified_at > verified_after
+        return self.state == State.VERIFIED and is_recent and self.spent_at is None
 
     def state_at(self, now: datetime) -> State:
         """Give the state that a person would be told: the stored one, or what became of it."""
@@ -261,6 +291,21 @@ class PhoneChallenge(models.Model):
         if self.previous_code_digest and previous_until and previous_until > now:
             digests.append(self.previous_code_digest)
         return digests
+
+    def judges(self, now: datetime) -> list[tuple[str, str]]:
+        """Give account and reference of the codes that their providers judge, the newest first.
+
+        A digest beside a provider that judges is that of a message that never went out: nothing
+        matches it, and nobody need be asked.
+        """
+        judges = []
+        is_judged = self.custody == Custody.REMOTE and not self.code_digest
+        if is_judged and self.expires_at > now:
+            judges.append((self.account, self.provider_ref))
+        previous_until = self.previous_code_expires_at
+        if self.previous_provider_ref and previous_until and previous_until > now:
+            judges.append((self.previous_account, self.previous_provider_ref))
+        return list(dict.fromkeys(judges))  # some send the same code again, by the same name
 
     @property
     def bound_to(self) -> str:

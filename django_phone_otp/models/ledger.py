@@ -62,8 +62,9 @@ class PhoneLedger(models.Model):
     """What counts for a phone over all its challenges.
 
     `sends` and `failures` are the times (seconds since the epoch, oldest first) of the messages and
-    of the wrong codes that still count in some window. `ladder_step` is the number of messages
-    since the last confirmed code, from which the wait before the next follows.
+    of the wrong codes that still count in some window; `account_sends` are such times by the alias
+    of accounts with a daily limit of their own for one phone. `ladder_step` is the number of
+    messages since the last confirmed code, from which the wait before the next follows.
     """
 
     phone = models.CharField(_("phone"), max_length=MAX_E164_LENGTH, unique=True)
@@ -74,6 +75,7 @@ class PhoneLedger(models.Model):
     failures = models.JSONField(_("wrong codes"), default=list, blank=True)
     failures_in_row = models.PositiveIntegerField(_("wrong codes in a row"), default=0)
     disabled_at = models.DateTimeField(_("disabled"), null=True, blank=True)
+    account_sends = models.JSONField(_("messages by account"), default=dict, blank=True)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 
     objects = PhoneLedgerQuerySet.as_manager()

@@ -16,6 +16,11 @@ from .base import Provider
 REGISTRY = {
     "telefon-ip-flash": "django_phone_otp.providers.telefon_ip.TelefonIPFlashCall",
     "telefon-ip-sms": "django_phone_otp.providers.telefon_ip.TelefonIPSMS",
+    "telefon-ip-telegram": "django_phone_otp.providers.telefon_ip.TelefonIPTelegram",
+    "telefon-ip-reverse": "django_phone_otp.providers.telefon_ip.TelefonIPReverseCall",
+    "sms-by": "django_phone_otp.providers.sms_by.SMSBy",
+    "oneconnect": "django_phone_otp.providers.oneconnect.OneConnect",
+    "twilio-verify": "django_phone_otp.providers.twilio_verify.TwilioVerify",
     "console": "django_phone_otp.providers.local.Console",
     "locmem": "django_phone_otp.providers.local.LocMem",
 }

@@ -47,11 +47,15 @@ class Started:
     """What a provider says it did.
 
     `code` is the code that is on its way: required with RETURNED custody, with LOCAL given only by
-    a provider that echoes it. `reference` is the provider's name for the delivery, `cost` its price
-    in `currency` (ISO 4217), where it tells them.
+    a provider that echoes it. `call_to` is the number that the person has to call (E.164), with
+    PRESENCE custody. `lives_seconds` is when what was started is worth nothing any more, where that
+    may be sooner than the site's `CODE_TTL`. `reference` is the provider's name for the delivery,
+    `cost` its price in `currency` (ISO 4217), where it tells them.
     """
 
     code: str = field(default="", repr=False)
+    call_to: str = ""
+    lives_seconds: int | None = None
     reference: str = ""
     cost: Decimal | None = None
     currency: str = ""
@@ -65,12 +69,22 @@ class Balance:
     currency: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryStatus:
+    """What a service says of a delivery some time after it: its `words`, and the price it took."""
+
+    words: str
+    cost: Decimal | None = None
+    currency: str = ""
+
+
 class Provider(ABC, Generic[OptionsT]):
     """Base of all providers.
 
     A class sets `key` (short, lower case, for ever: it is stored in rows), `channel`, `custody`
     and, where codes have a length and an alphabet of their own, `code_length` and `alphabet`; it
-    names its schema in `Options` and writes `start`. Stateless: an instance may serve any thread.
+    names its schema in `Options` and writes `start`. Where the service takes only so many messages
+    to one phone in a day, `phone_daily_limit` says so. Stateless: an instance may serve any thread.
     """
 
     key: ClassVar[str]
@@ -79,6 +93,9 @@ class Provider(ABC, Generic[OptionsT]):
     custody: Custody  # set in `__init__` where it depends on the options
     code_length: int | None = None  # None: the site decides
     alphabet: Alphabet = Alphabet.DIGITS
+    phone_daily_limit: ClassVar[int | None] = None
+    # The options that what `prepare` makes depends on: with others it has to be made anew.
+    preparation_options: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, options: OptionsT, send: Transport = transport.send) -> None:
         self.options = options
@@ -95,12 +112,19 @@ class Provider(ABC, Generic[OptionsT]):
     def check(self, reference: str, phone: str, code: str) -> bool:
         """Ask the provider whether the answer is right (REMOTE custody only).
 
-        `reference` is the one that `start` gave. Raises a `DeliveryError` when there is no verdict.
+        `reference` is the one that `start` gave, `code` what the person typed, cleaned the way
+        `alphabet` asks. Raises `CodeGone` when the service does not know the code any more,
+        `RecipientLimited` when the number has used up its answers, and another `DeliveryError` when
+        there is no verdict.
         """
         raise NotImplementedError(f"{self.key} does not judge answers: custody {self.custody}")
 
     def poll(self, reference: str, phone: str) -> bool:
-        """Ask the provider whether the person has called (PRESENCE custody only)."""
+        """Ask the provider whether the person has called (PRESENCE custody only).
+
+        SECURITY: true only when the service names this very phone as the caller. Raises a
+        `DeliveryError` when there is no verdict.
+        """
         raise NotImplementedError(f"{self.key} waits for nobody: custody {self.custody}")
 
     def supports(self, phone: str) -> bool:
@@ -113,6 +137,37 @@ class Provider(ABC, Generic[OptionsT]):
 
     def balance(self) -> Balance | None:
         """Ask what is left in the account; None where the service does not tell."""
+        return None
+
+    def probe(self) -> Balance | None:
+        """Reach the service with our credentials, free of charge; gives what is left, if it tells.
+
+        Raises a `DeliveryError` that says what is wrong. By default it asks for the balance.
+        """
+        return self.balance()
+
+    @property
+    def needs_preparation(self) -> bool:
+        """Say whether something has to be made at the service before the first message."""
+        return False
+
+    def prepare(self) -> dict[str, Any]:
+        """Make what has to be there before the first message, or find what was made before.
+
+        Gives the options to go on with, which are kept; never called for a message. Raises a
+        `DeliveryError`.
+        """
+        return {}
+
+    def prepared_for(self) -> dict[str, Any]:
+        """Give the options that what `prepare` makes depends on."""
+        return {name: getattr(self.options, name) for name in self.preparation_options}
+
+    def status(self, reference: str) -> DeliveryStatus | None:
+        """Ask what became of a delivery; None where the service does not tell.
+
+        Raises a `DeliveryError`.
+        """
         return None
 
     def cancel(self, reference: str) -> bool:

@@ -4,7 +4,7 @@ A frozen dataclass is the schema: settings are checked against it, the admin's f
 and the provider reads typed attributes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Self, get_args, get_type_hints
 from urllib.parse import urlsplit
@@ -16,9 +16,19 @@ _LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
 MAX_TIMEOUT_SECONDS = 60.0
 
 
-def option(*, default: Any = MISSING, help: str | Promise = "", secret: bool = False) -> Any:
-    """Declare one option; without a default it is required, a secret is never shown again."""
-    return field(default=default, repr=not secret, metadata={"help": help, "secret": secret})
+def option(
+    *,
+    default: Any = MISSING,
+    help: str | Promise = "",
+    secret: bool = False,
+    choices: Sequence[str] = (),
+) -> Any:
+    """Declare one option; without a default it is required, a secret is never shown again.
+
+    `choices` are the words that it may be.
+    """
+    metadata = {"help": help, "secret": secret, "choices": tuple(choices)}
+    return field(default=default, repr=not secret, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +64,9 @@ class ProviderOptions:
                     each.__name__ for each in get_args(types[name]) or [types[name]]
                 )
                 problems.append(f'"{name}" must be {wanted}.')
+            choices = each.metadata.get("choices")
+            if choices and name in given and given[name] not in choices:
+                problems.append(f'"{name}" must be one of {", ".join(choices)}.')
         if problems:
             return None, problems
         parsed = cls(**given)

@@ -1,0 +1,135 @@
+"""Circuit breakers: an account that keeps failing is passed over, and tried again later. Layer 4.
+
+What a breaker knows is in the cache, so all processes know it: the failures in a row, and until
+when it is open. Then it is half open: one request tries the account, and the others go on passing
+it over until that one is through. Losing the cache costs a few slow requests, and no login.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+from django.core.cache import cache
+from django.utils import timezone
+
+from ..choices import DeliveryOutcome
+from .accounts import Account
+
+logger = logging.getLogger(__name__)
+
+FAILURES_COUNT = 5  # in a row; then the breaker opens
+OPEN_SECONDS = 60
+# As long as the slowest provider may take: the request that tries may die and tell nobody.
+PROBE_SECONDS = 60
+MEMORY_SECONDS = 3_600
+
+# What says that the account or its service is in trouble. SECURITY: no outcome that depends on the
+# number: a stranger could open the breaker by asking for numbers that cannot be reached.
+FAILURES = frozenset(
+    {
+        DeliveryOutcome.THROTTLED,
+        DeliveryOutcome.NO_FUNDS,
+        DeliveryOutcome.MISCONFIGURED,
+        DeliveryOutcome.UNAVAILABLE,
+        DeliveryOutcome.UNCERTAIN,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """How an account does: `failures_count` in a row, and until when it is passed over."""
+
+    failures_count: int = 0
+    open_until: datetime | None = None
+
+    def is_open(self, now: datetime) -> bool:
+        """Say whether nobody asks the account at this moment."""
+        return self.open_until is not None and now < self.open_until
+
+    def is_half_open(self, now: datetime) -> bool:
+        """Say whether one request may try the account again."""
+        return self.open_until is not None and now >= self.open_until
+
+
+class Breakers:
+    """The breakers of a route, as they are when it is walked."""
+
+    def __init__(self, route: Sequence[Account]) -> None:
+        self._route = route
+        self._known = read_breakers([each.alias for each in route])
+
+    def choose(self) -> list[Account]:
+        """Give the route without the accounts that are passed over.
+
+        Where that would leave nobody the route stays as it is: to ask a service that has failed is
+        better than to ask none.
+        """
+        now = timezone.now()
+        return [each for each in self._route if self._lets_pass(each, now)] or list(self._route)
+
+    def note(self, account: Account, outcome: DeliveryOutcome) -> None:
+        """Take what a delivery came to into account."""
+        has_failed = self._known[account.alias] != Breaker()
+        try:
+            if outcome in FAILURES:
+                _count_failure(account.alias)
+            elif outcome == DeliveryOutcome.SENT and has_failed:
+                close_breaker(account.alias)
+        except Exception as error:  # noqa: BLE001 (each cache backend has errors of its own)
+            logger.error("cache_unavailable breaker=%s error=%s", account.alias, _name(error))
+
+    def _lets_pass(self, account: Account, now: datetime) -> bool:
+        breaker = self._known[account.alias]
+        if not breaker.is_half_open(now):
+            return not breaker.is_open(now)
+        try:
+            return bool(cache.add(_key(account.alias, "probe"), 1, PROBE_SECONDS))
+        except Exception as error:  # noqa: BLE001 (as above)
+            logger.error("cache_unavailable breaker=%s error=%s", account.alias, _name(error))
+            return True
+
+
+def read_breakers(aliases: Iterable[str]) -> dict[str, Breaker]:
+    """Give the breakers of accounts by alias; all closed when the cache is out of reach."""
+    keys = {alias: (_key(alias, "failures"), _key(alias, "open_until")) for alias in aliases}
+    try:
+        found = cache.get_many([key for pair in keys.values() for key in pair])
+    except Exception as error:  # noqa: BLE001 (as above)
+        logger.error("cache_unavailable breaker=all error=%s", _name(error))
+        found = {}
+    return {
+        alias: Breaker(found.get(failures, 0), _as_time(found.get(open_until)))
+        for alias, (failures, open_until) in keys.items()
+    }
+
+
+def close_breaker(alias: str) -> None:
+    """Forget an account's failures: it works, or an operator has changed it."""
+    cache.delete_many([_key(alias, what) for what in ("failures", "open_until", "probe")])
+
+
+def _count_failure(alias: str) -> None:
+    cache.add(_key(alias, "failures"), 0, MEMORY_SECONDS)
+    failures_count = cache.incr(_key(alias, "failures"))
+    if failures_count < FAILURES_COUNT:
+        return
+    until = timezone.now() + timedelta(seconds=OPEN_SECONDS)
+    cache.set(_key(alias, "open_until"), until.timestamp(), MEMORY_SECONDS)
+    cache.delete(_key(alias, "probe"))
+    logger.error("breaker_opened account=%s failures_count=%s", alias, failures_count)
+
+
+def _key(alias: str, what: str) -> str:
+    # An alias of the settings may be any text; Memcached takes no blanks and not everything else.
+    return f"phone_otp.breaker.{sha256(alias.encode()).hexdigest()[:32]}.{what}"
+
+
+def _as_time(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _name(error: Exception) -> str:
+    return type(error).__name__

@@ -1,0 +1,72 @@
+"""Budgets of accounts: how many messages go through one, in a day and to one phone. Layer 4.
+
+Taken before the provider is asked, in the database, so they hold under any number of processes.
+Nothing is given back when the provider then fails: it may count the message as well.
+"""
+
+import logging
+
+from django.utils import timezone
+
+from ..choices import DeliveryOutcome, Refusal
+from ..conf import Settings
+from ..models import AccountLedger, PhoneChallenge, PhoneLedger
+from . import limits
+from .accounts import Account
+from .deliveries import Consequence, Delivery
+
+logger = logging.getLogger(__name__)
+
+PHONE_IS_FULL = Consequence(DeliveryOutcome.OVER_BUDGET, refusal=Refusal.TOO_MANY_REQUESTS)
+DAY_IS_FULL = Consequence(DeliveryOutcome.OVER_BUDGET)
+
+
+def take_from_budgets(
+    account: Account, challenge: PhoneChallenge, settings: Settings, *, is_withheld: bool = False
+) -> Delivery | None:
+    """Take one message from the account's budgets; give a delivery that says so when one is empty.
+
+    A message that is withheld counts for its phone, and not for the account: the statements are the
+    same, and strangers' phones use up nothing that the site pays for.
+    """
+    length = account.code_length(settings)
+    seconds = _take_of_phone(account, challenge) if account.phone_daily_limit else 0
+    if seconds:
+        return Delivery(
+            account=account,
+            length=length,
+            consequence=PHONE_IS_FULL,
+            detail=f"{account.phone_daily_limit} messages to this phone in 24 hours",
+            retry_after_seconds=seconds,
+        )
+    if account.daily_limit is None or AccountLedger.primary().take_message(
+        account.alias,
+        limit=account.daily_limit,
+        today=timezone.localdate(),
+        count=0 if is_withheld else 1,
+    ):
+        return None
+    logger.error("budget_used_up account=%s limit=%s", account.alias, account.daily_limit)
+    return Delivery(
+        account=account,
+        length=length,
+        consequence=DAY_IS_FULL,
+        detail=f"{account.daily_limit} messages through this account today",
+    )
+
+
+def _take_of_phone(account: Account, challenge: PhoneChallenge) -> int:
+    """Take from what may go to the phone; give the seconds until there is room, 0 when there was.
+
+    The ledger is written only if nobody wrote in between, and reckoned anew otherwise.
+    """
+    ledgers, ledger = PhoneLedger.primary(), challenge.ledger
+    limit = account.phone_daily_limit or 0
+    while True:
+        now = timezone.now()
+        seconds = limits.seconds_until_account(ledger, account.alias, limit, now)
+        if seconds:
+            return seconds
+        if ledgers.write(ledger, limits.after_account_send(ledger, account.alias, limit, now)):
+            return 0
+        ledger.refresh_from_db(using=ledgers.db)

@@ -1,0 +1,87 @@
+"""Calls: challenges that are answered by a call of the person, and by no code. Layer 4.
+
+The provider is asked when somebody looks at the challenge or answers it, and at most every two
+seconds. No try is taken: whoever has not called can guess nothing.
+"""
+
+import logging
+from datetime import timedelta
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.cache import cache
+from django.utils import timezone
+
+from .. import conf
+from ..choices import Refusal
+from ..conf import Settings
+from ..models import PhoneChallenge
+from . import limits
+from .accounts import find_account
+from .client import UNKNOWN_CLIENT, Client
+from .limits import Denial
+from .request import find_challenge
+from .verdicts import Answer, refuse, settle
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 2
+
+
+def look_at_challenge(
+    public_id: str, *, client: Client = UNKNOWN_CLIENT, user: AbstractBaseUser | None = None
+) -> PhoneChallenge | None:
+    """Find a challenge as it is now; one that awaits a call turns verified when the call came in.
+
+    Writes then. A `link` is found only by the `user` who asked for it.
+    """
+    challenge, settings = find_challenge(public_id, user=user), conf.read()
+    is_waiting = challenge and challenge.awaits_call and not _deny(challenge, settings)
+    if challenge and is_waiting and _has_called(challenge, settings):
+        settle(challenge, True, settings, client)
+    return challenge
+
+
+def confirm_call(challenge: PhoneChallenge, settings: Settings, client: Client) -> Answer:
+    """Answer a challenge with the person's call: verified, `CALL_AWAITED`, or another refusal."""
+    if _is_proven(challenge, settings):
+        return Answer(challenge=challenge)  # somebody looked at it after the call
+    denial = _deny(challenge, settings)
+    if denial:
+        return refuse(denial, challenge, client)
+    has_called = _has_called(challenge, settings)
+    if has_called is None:
+        return refuse(Denial(Refusal.UNAVAILABLE), challenge, client)
+    if not has_called:
+        return Answer(refusal=Refusal.CALL_AWAITED)  # no failure: nothing to tell listeners
+    answer = settle(challenge, True, settings, client)
+    if answer.refusal is Refusal.CHALLENGE_CLOSED:
+        # Somebody looked at it at the same moment, and was faster to write that the call came in.
+        challenge.refresh_from_db(PhoneChallenge.primary().db)
+        return Answer(challenge=challenge) if _is_proven(challenge, settings) else answer
+    return answer
+
+
+def _is_proven(challenge: PhoneChallenge, settings: Settings) -> bool:
+    return challenge.is_proven(timezone.now() - timedelta(seconds=settings.code_ttl))
+
+
+def _deny(challenge: PhoneChallenge, settings: Settings) -> Denial | None:
+    now = timezone.now()
+    closed = limits.deny_closed(challenge, settings, now)
+    return closed or limits.deny_answer(challenge.ledger, settings, now)
+
+
+def _has_called(challenge: PhoneChallenge, settings: Settings) -> bool | None:
+    """Ask the provider, unless it was asked a moment ago; None when it gives no verdict."""
+    account = find_account(challenge.account, settings)
+    try:
+        if not cache.add(f"phone_otp.poll.{challenge.pk}", 1, POLL_SECONDS):
+            return False
+        if account:
+            return account.provider.poll(challenge.provider_ref, challenge.phone)
+    except Exception as error:  # noqa: BLE001 (a provider's class, or the cache's, may raise any)
+        reason = type(error).__name__
+    else:
+        reason = "the account is gone"
+    logger.error("judge_unavailable account=%s reason=%s", challenge.account, reason)
+    return None
