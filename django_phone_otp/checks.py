@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-import phonenumbers
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
@@ -26,7 +25,7 @@ from .conf import DEFAULT_LIMITS, KEYS, Rate, Settings
 from .exceptions import InvalidPhone
 from .issuers import load_issuer
 from .models.account import MAX_PHONE_DAILY_LIMIT
-from .phone import parse
+from .phone import is_region, parse
 from .providers import load_provider
 from .providers.local import Console, LocMem
 
@@ -202,7 +201,7 @@ def _check_provider(entry: Mapping[str, Any], where: str) -> Problems:
     if length and is_ours_to_say and length < MIN_CODE_LENGTH:
         yield Error(
             f"{where} asks for codes of {length} digits: there must be {MIN_CODE_LENGTH} at least.",
-            hint="NIST SP 800-63B-4, 3.1.3.2. Only where the channel forces it they may be shorter.",
+            hint="NIST SP 800-63B-4, 3.1.3.2. Shorter ones are for channels that force them.",
             id="phone_otp.E007",
         )
 
@@ -448,7 +447,7 @@ def _is_int(value: Any, least: int, most: int) -> bool:
 
 
 def _is_region(value: Any) -> bool:
-    return isinstance(value, str) and value in phonenumbers.SUPPORTED_REGIONS
+    return isinstance(value, str) and is_region(value)
 
 
 def _is_e164(value: Any) -> bool:

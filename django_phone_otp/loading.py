@@ -6,7 +6,7 @@ exists: a person reads them who has just mistyped something.
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import entry_points
+from importlib import metadata
 from typing import TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
@@ -24,11 +24,11 @@ def load_class(
     add theirs. A name with a dot that is no key is a dotted path. Our own keys win: an installed
     package must not be able to take one over.
     """
-    path = known.get(name) or (_entry_points(group).get(name) if group else None)
+    path = known.get(name) or (entry_points(group).get(name) if group else None)
     if path is None and "." in name:
         path = name
     if path is None:
-        existing = sorted({*known, *(_entry_points(group) if group else ())})
+        existing = sorted({*known, *(entry_points(group) if group else ())})
         choice = f"one of {', '.join(existing)}, or " if existing else ""
         raise ImproperlyConfigured(
             f'{setting} names "{name}", which does not exist. '
@@ -48,6 +48,8 @@ def load_class(
 
 
 @cache
-def _entry_points(group: str) -> Mapping[str, str]:
+def entry_points(group: str) -> Mapping[str, str]:
     """Read the installed packages' entry points once: they do not change while a process runs."""
-    return {point.name: f"{point.module}.{point.attr}" for point in entry_points(group=group)}
+    return {
+        point.name: f"{point.module}.{point.attr}" for point in metadata.entry_points(group=group)
+    }

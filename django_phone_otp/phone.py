@@ -78,6 +78,11 @@ def parse(typed: str, default_region: str | None = None) -> Phone:
     )
 
 
+def is_region(text: str) -> bool:
+    """Say whether this is a region that has phone numbers, by ISO 3166, such as "RU"."""
+    return text in phonenumbers.SUPPORTED_REGIONS
+
+
 def write_spaced(e164: str) -> str:
     """Write a number as people read and dial it: "+7 800 555-35-35"."""
     return phonenumbers.format_number(

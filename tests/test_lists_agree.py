@@ -230,7 +230,14 @@ def test_provider_has_a_channel_that_exists(key, path):
         ),
         pytest.param(
             providers,
-            ["ENTRY_POINT_GROUP", "REGISTRY", "Provider", "load_provider"],
+            [
+                "ENTRY_POINT_GROUP",
+                "REGISTRY",
+                "Provider",
+                "find_provider_class",
+                "list_keys",
+                "load_provider",
+            ],
             id="providers",
         ),
         pytest.param(issuers, ["REGISTRY", "Issuer", "load_issuer"], id="issuers"),

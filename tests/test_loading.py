@@ -59,9 +59,9 @@ def install(tmp_path, monkeypatch):
         (info / "entry_points.txt").write_text(entry_points)
         monkeypatch.syspath_prepend(tmp_path)
 
-    loading._entry_points.cache_clear()
+    loading.entry_points.cache_clear()
     yield _install
-    loading._entry_points.cache_clear()
+    loading.entry_points.cache_clear()
     sys.modules.pop("acme_calls", None)
 
 
@@ -99,7 +99,7 @@ def test_unknown_key_names_the_setting_and_what_exists():
     )
 
 
-def test_unknown_key_lists_entry_points_too(install, group):
+def test_unknown_key_listsentry_points_too(install, group):
     install(f"[{group}]\ncat = acme_calls:Cat\n", CAT)
     assert "Use one of ant, cat, dog, or the dotted path" in complaint("cow", group=group)
 

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import DataError, InterfaceError, OperationalError, connections, transaction
+from django.db import DataError, InterfaceError, OperationalError, transaction
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, ValidationError
@@ -31,6 +31,7 @@ from ..flow import (
     resend_code,
     seconds_until_resend,
 )
+from ..flow.transactions import outside_transactions
 from ..issuers import Issuer, load_issuer
 from ..models import PhoneChallenge
 from .answers import refuse, refuse_answer, refuse_asked, show_challenge
@@ -52,15 +53,8 @@ class FlowView(APIView):
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
-        """Make the view, outside `ATOMIC_REQUESTS`.
-
-        SECURITY: in a transaction around the request an error would take back the count of a try,
-        and a provider would be called while it is open.
-        """
-        view = super().as_view(**initkwargs)
-        for alias in connections:
-            view = transaction.non_atomic_requests(using=alias)(view)
-        return view
+        """Make the view, outside `ATOMIC_REQUESTS`."""
+        return outside_transactions(super().as_view(**initkwargs))
 
     def perform_authentication(self, request: Request) -> None:
         """Authenticate later, if at all: a stale token must not keep from logging in."""

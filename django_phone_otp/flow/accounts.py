@@ -126,7 +126,7 @@ def load_account(alias: str, settings: Settings) -> Account:
 def list_entries(settings: Settings) -> list[Entry]:
     """List all accounts, those too that are switched off or cannot be used."""
     entries = {each.alias: each for each in _list_settings(settings)}
-    entries.update({each.alias: each for each in _list_rows()})
+    entries.update({each.alias: each for each in map(read_row, ProviderAccount.primary())})
     return list(entries.values())
 
 
@@ -211,13 +211,13 @@ def _phone_limit(written: Mapping[str, Any], provider: Provider[Any]) -> int | N
     return provider.phone_daily_limit if limit is None else limit
 
 
-def _list_rows() -> Iterator[Entry]:
-    for row in ProviderAccount.primary():
-        account, problem = _read_row(row)
-        yield Entry(row.alias, row.backend, True, row.enabled, account, problem)
+def read_row(row: ProviderAccount) -> Entry:
+    """Read what a row says about an account."""
+    account, problem = _load_row(row)
+    return Entry(row.alias, row.backend, True, row.enabled, account, problem)
 
 
-def _read_row(row: ProviderAccount) -> tuple[Account | None, str]:
+def _load_row(row: ProviderAccount) -> tuple[Account | None, str]:
     """Make an account from a row, or say why it cannot be made."""
     try:
         provider = load_provider(row.backend, row.options, setting=f"account '{row.alias}'")

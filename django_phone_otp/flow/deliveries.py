@@ -172,9 +172,9 @@ def _read(started: Started) -> Started:
         code=started.code,
         call_to=_read_number(started.call_to) if started.call_to else "",
         lives_seconds=started.lives_seconds if _is_lifetime(started.lives_seconds) else None,
-        reference=_clean(str(started.reference or ""), MAX_REFERENCE_LENGTH),
-        cost=_clean_cost(started.cost),
-        currency=_clean(str(started.currency or ""), MAX_CURRENCY_LENGTH),
+        reference=fit_for_column(str(started.reference or ""), MAX_REFERENCE_LENGTH),
+        cost=_fit_cost(started.cost),
+        currency=fit_for_column(str(started.currency or ""), MAX_CURRENCY_LENGTH),
     )
 
 
@@ -218,15 +218,15 @@ def _redact(words: str, challenge: PhoneChallenge, provider: Provider[Any], code
     phone = challenge.phone
     for written in (phone, provider.wire_phone(phone), phone.removeprefix("+")):
         words = words.replace(written, challenge.masked_phone)
-    return _clean(words, MAX_DETAIL_LENGTH)
+    return fit_for_column(words, MAX_DETAIL_LENGTH)
 
 
-def _clean(text: str, length: int) -> str:
+def fit_for_column(text: str, length: int) -> str:
     """Make a text of a service's fit for a column: a strange one must not cost us the login."""
     return "".join(each if each.isprintable() else " " for each in text)[:length]
 
 
-def _clean_cost(cost: object) -> Decimal | None:
+def _fit_cost(cost: object) -> Decimal | None:
     if not isinstance(cost, Decimal) or not cost.is_finite() or not 0 <= cost < MAX_COST:
         return None
     return cost.quantize(COST_STEP)

@@ -81,28 +81,33 @@ def request_code(
 
 
 def try_account(
-    alias: str,
+    alias: str | None,
     phone: str,
     *,
     client: Client = UNKNOWN_CLIENT,
     user: AbstractBaseUser | None = None,
 ) -> Asked:
-    """Send a code through one account to see whether it works. Writes, sends, costs money.
+    """Send a code through an account to see whether it works. Writes, sends, costs money.
 
     For operators: the account may be switched off, but the phone's budgets hold, and those of the
-    `user` who asks. Nobody can log in with such a code. Raises `InvalidPhone`, and
-    `ImproperlyConfigured` for an account that does not exist or cannot be used.
+    `user` who asks. Without an `alias` the phone's route is gone along. Nobody can log in with such
+    a code. Raises `InvalidPhone`, and `ImproperlyConfigured` for an account that does not exist or
+    cannot be used.
     """
     settings = conf.read()
     number = parse(phone, settings.default_region)
-    account = load_account(alias, settings)
-    if not _is_allowed(number, settings) or not account.provider.supports(number.e164):
+    if alias is None:
+        route = find_route(number, None, settings, discreet=False)
+    else:
+        account = load_account(alias, settings)
+        route = [account] if account.provider.supports(number.e164) else []
+    if not route or not _is_allowed(number, settings):
         return Asked(refusal=Refusal.PHONE_NOT_ALLOWED)
     denial = limits.count_trial(user.pk) if user else None
     if denial:
         return _refuse(denial)
-    challenge = _new_challenge(number, Purpose.TRIAL, account, client, user, settings)
-    return _send(challenge, [account], settings)
+    challenge = _new_challenge(number, Purpose.TRIAL, route[0], client, user, settings)
+    return _send(challenge, route, settings)
 
 
 def resend_code(

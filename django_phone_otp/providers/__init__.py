@@ -9,7 +9,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.views.decorators.debug import sensitive_variables
 
-from ..loading import load_class
+from ..loading import entry_points, load_class
 from .base import Provider
 
 # Keys are stored in rows and never change. One line for each provider.
@@ -27,6 +27,22 @@ REGISTRY = {
 ENTRY_POINT_GROUP = "django_phone_otp.providers"
 
 
+def list_keys() -> list[str]:
+    """List the keys of all providers there are: ours, and those of installed packages."""
+    return sorted({*REGISTRY, *entry_points(ENTRY_POINT_GROUP)})
+
+
+def find_provider_class(backend: str, *, setting: str = "backend") -> type[Provider[Any]]:
+    """Find the class of a provider; raises `ImproperlyConfigured`, which names `setting`."""
+    return load_class(
+        backend,
+        base=Provider,  # type: ignore[type-abstract]
+        known=REGISTRY,
+        group=ENTRY_POINT_GROUP,
+        setting=setting,
+    )
+
+
 @sensitive_variables("options", "parsed")
 def load_provider(backend: str, options: dict[str, object], *, setting: str) -> Provider[Any]:
     """Make the provider that a setting or an account describes.
@@ -34,17 +50,18 @@ def load_provider(backend: str, options: dict[str, object], *, setting: str) -> 
     Raises `ImproperlyConfigured`, which names `setting`, for a backend that does not exist and for
     options that do not fit its schema.
     """
-    found = load_class(
-        backend,
-        base=Provider,  # type: ignore[type-abstract]
-        known=REGISTRY,
-        group=ENTRY_POINT_GROUP,
-        setting=f"{setting}['BACKEND']",
-    )
+    found = find_provider_class(backend, setting=f"{setting}['BACKEND']")
     parsed, problems = found.Options.parse(options)
     if parsed is None:
         raise ImproperlyConfigured(f"{setting}['OPTIONS']: {' '.join(problems)}")
     return found(parsed)
 
 
-__all__ = ["ENTRY_POINT_GROUP", "REGISTRY", "Provider", "load_provider"]
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "REGISTRY",
+    "Provider",
+    "find_provider_class",
+    "list_keys",
+    "load_provider",
+]

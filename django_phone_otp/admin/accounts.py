@@ -1,0 +1,300 @@
+"""Provider accounts: set up, tried and switched off without touching code. Layer 5.
+
+The form is made from the provider's own schema of options. Secrets go in and never come out again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from .. import conf
+from ..exceptions import InvalidPhone
+from ..flow import Client, try_account
+from ..flow.accounts import list_entries, read_row
+from ..flow.breakers import Breaker, close_breaker, read_breakers
+from ..flow.inspection import describe, inspect_accounts
+from ..flow.transactions import outside_transactions
+from ..models import AccountLedger, ProviderAccount
+from ..phone import MAX_TYPED_LENGTH
+from ..providers import find_provider_class, list_keys
+from .account_form import make_form
+
+if TYPE_CHECKING:
+    AccountModelAdmin = admin.ModelAdmin[ProviderAccount]
+else:
+    AccountModelAdmin = admin.ModelAdmin
+
+SEND_TRIAL = "phone_otp.send_trial"
+
+
+class TrialForm(forms.Form):
+    """Where the test code goes."""
+
+    phone = forms.CharField(
+        label=_("Phone"),
+        max_length=MAX_TYPED_LENGTH,
+        help_text=_("Your own. The message costs money, and nobody can log in with its code."),
+        widget=forms.TextInput(attrs={"type": "tel", "autocomplete": "tel", "class": "vTextField"}),
+    )
+
+
+@admin.register(ProviderAccount)
+class ProviderAccountAdmin(AccountModelAdmin):
+    """Which providers there are, with which settings, and how they do."""
+
+    list_display = (
+        "alias",
+        "backend",
+        "enabled",
+        "state",
+        "priority",
+        "written_regions",
+        "messages_today",
+    )
+    list_filter = ("enabled",)
+    ordering = ("priority", "alias")
+    actions = ("check_accounts", "send_trial", "disable_accounts", "enable_accounts")
+    change_list_template = "admin/phone_otp/provideraccount/change_list.html"
+
+    # The form
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Ask for the provider first: the rest of the form follows from it."""
+        if request.GET.get("backend") in list_keys():
+            return super().add_view(request, form_url, extra_context)
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        choices = [(key, find_provider_class(key).channel.label) for key in list_keys()]
+        return self._render(request, "choose.html", title=_("Choose a provider"), choices=choices)
+
+    def get_form(
+        self,
+        request: HttpRequest,
+        obj: ProviderAccount | None = None,
+        change: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Make the form from the provider's schema."""
+        kwargs["form"] = make_form(self._backend(request, obj), obj)
+        return super().get_form(request, obj, change, **kwargs)
+
+    def get_fieldsets(
+        self, request: HttpRequest, obj: ProviderAccount | None = None
+    ) -> list[tuple[Any, Any]]:
+        """Show what we do with the account, and what the provider wants to know."""
+        form = make_form(self._backend(request, obj), obj)
+        use = ["enabled", "priority", "regions", "daily_limit", "phone_daily_limit"]
+        shown = [(None, {"fields": ["alias", "backend", "state"] if obj else ["alias"]})]
+        if obj:
+            shown[0][1]["fields"] += ["messages_today"]
+        return [
+            *shown,
+            (_("Options of the provider"), {"fields": form.option_names()}),
+            (_("Use"), {"fields": use}),
+        ]
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: ProviderAccount | None = None
+    ) -> tuple[str, ...]:
+        """Keep what other rows know the account by."""
+        return ("alias", "backend", "state", "messages_today") if obj else ()
+
+    def _backend(self, request: HttpRequest, obj: ProviderAccount | None) -> str:
+        return obj.backend if obj else str(request.GET.get("backend", ""))
+
+    def save_model(
+        self, request: HttpRequest, obj: ProviderAccount, form: Any, change: bool
+    ) -> None:
+        """Seal the options; an account that was changed is given another chance at once."""
+        obj.backend, obj.options = form.backend, form.options
+        super().save_model(request, obj, form, change)
+        transaction.on_commit(lambda: close_breaker(obj.alias), using=obj._state.db)
+
+    # What is shown
+
+    @admin.display(description=_("state"))
+    def state(self, account: ProviderAccount) -> str:
+        """Say whether the account is used, cannot be, or is passed over for a while."""
+        entry = read_row(account)
+        breaker = read_breakers([account.alias])[account.alias]
+        return describe_state(enabled=entry.enabled, problem=entry.problem, breaker=breaker)
+
+    @admin.display(description=_("regions"))
+    def written_regions(self, account: ProviderAccount) -> str:
+        """List the regions; a dash for all."""
+        return ", ".join(account.regions) or self.get_empty_value_display()
+
+    @admin.display(description=_("messages today"))
+    def messages_today(self, account: ProviderAccount) -> str:
+        """Show what is used of the day's budget, where there is one."""
+        if account.daily_limit is None:
+            return self.get_empty_value_display()
+        ledger = AccountLedger.objects.filter(alias=account.alias).first()
+        is_today = ledger is not None and ledger.day == timezone.localdate()
+        return f"{ledger.sent_count if ledger and is_today else 0} / {account.daily_limit}"
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the accounts of the settings too: they count beside the rows."""
+        entries = [each for each in list_entries(conf.read()) if not each.is_row]
+        breakers = read_breakers([each.alias for each in entries])
+        listed = [
+            (
+                each,
+                describe_state(enabled=True, problem=each.problem, breaker=breakers[each.alias]),
+            )
+            for each in entries
+        ]
+        context = {
+            "accounts_of_settings": listed,
+            "may_send_trial": request.user.has_perm(SEND_TRIAL),
+        }
+        return super().changelist_view(request, {**context, **(extra_context or {})})
+
+    # What is done
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the page for test codes; providers are called outside transactions."""
+        page = self.admin_site.admin_view(self.trial_view)
+        urls = [path("trial/", page, name="phone_otp_provideraccount_trial"), *super().get_urls()]
+        for url in urls:
+            if url.name in {
+                "phone_otp_provideraccount_trial",
+                "phone_otp_provideraccount_changelist",
+            }:
+                outside_transactions(url.callback)
+        return urls
+
+    def has_send_trial_permission(self, request: HttpRequest) -> bool:
+        """Say whether somebody may spend money on a test code."""
+        return request.user.has_perm(SEND_TRIAL)
+
+    @admin.action(description=_("Check reachability and balance"), permissions=["view"])
+    def check_accounts(self, request: HttpRequest, queryset: QuerySet[ProviderAccount]) -> None:
+        """Ask the services; what has to be made there before the first message is made now."""
+        for account in queryset:
+            for inspection in inspect_accounts(conf.read(), alias=account.alias):
+                level = messages.ERROR if inspection.is_broken else messages.SUCCESS
+                self.message_user(request, f"{account.alias}: {describe(inspection)}", level)
+
+    @admin.action(description=_("Send a test code"), permissions=["send_trial"])
+    def send_trial(
+        self, request: HttpRequest, queryset: QuerySet[ProviderAccount]
+    ) -> HttpResponse | None:
+        """Go to the page that asks for the phone."""
+        if len(queryset) != 1:
+            self.message_user(request, _("Choose one account."), messages.ERROR)
+            return None
+        return redirect(f"{reverse('admin:phone_otp_provideraccount_trial')}?account={queryset[0]}")
+
+    @admin.action(description=_("Disable"), permissions=["change"])
+    def disable_accounts(self, request: HttpRequest, queryset: QuerySet[ProviderAccount]) -> None:
+        """Use them no more, from the next request on."""
+        self._switch(request, queryset, enabled=False)
+
+    @admin.action(description=_("Enable"), permissions=["change"])
+    def enable_accounts(self, request: HttpRequest, queryset: QuerySet[ProviderAccount]) -> None:
+        """Use them again."""
+        self._switch(request, queryset, enabled=True)
+
+    def _switch(
+        self, request: HttpRequest, queryset: QuerySet[ProviderAccount], *, enabled: bool
+    ) -> None:
+        switched = list(queryset.exclude(enabled=enabled))
+        for account in switched:
+            ProviderAccount.primary().filter(pk=account.pk).update(enabled=enabled)
+            self.log_change(request, account, [{"changed": {"fields": ["enabled"]}}])
+        count = len(switched)
+        if enabled:
+            text = ngettext("%(count)d account enabled.", "%(count)d accounts enabled.", count)
+        else:
+            text = ngettext("%(count)d account disabled.", "%(count)d accounts disabled.", count)
+        self.message_user(request, text % {"count": count})
+
+    def trial_view(self, request: HttpRequest) -> HttpResponse:
+        """Send a test code through one account."""
+        if not self.has_send_trial_permission(request):
+            raise PermissionDenied
+        alias = str(request.GET.get("account", ""))
+        if alias not in {each.alias for each in list_entries(conf.read())}:
+            self.message_user(request, _("There is no such account."), messages.ERROR)
+            return redirect("admin:phone_otp_provideraccount_changelist")
+        form = TrialForm(request.POST or None)
+        if form.is_valid() and self._try(request, alias, form):
+            return redirect(request.get_full_path())
+        title = _("Send a test code through %(alias)s") % {"alias": alias}
+        return self._render(request, "trial.html", title=title, form=form)
+
+    def _try(self, request: HttpRequest, alias: str, form: TrialForm) -> bool:
+        """Send it and say what became of it; what is wrong with the phone is said at its field."""
+        try:
+            asked = try_account(
+                alias,
+                form.cleaned_data["phone"],
+                client=Client.from_request(request),
+                user=cast(AbstractBaseUser, request.user),  # `admin_view` lets nobody else in
+            )
+        except InvalidPhone as error:
+            form.add_error("phone", str(error))
+            return False
+        except ImproperlyConfigured as error:
+            form.add_error(None, str(error))
+            return False
+        challenge = asked.challenge or asked.kept_challenge
+        attempt = challenge and challenge.deliveries.order_by("pk").last()
+        words = ", ".join(filter(None, [str(attempt), attempt.detail])) if attempt else ""
+        if asked.challenge:
+            hint = asked.challenge.hint
+            self.message_user(request, f"{words}. {hint}", messages.SUCCESS)
+            return True
+        wait = asked.retry_after_seconds
+        told = [asked.refusal.message if asked.refusal else "", words]
+        if wait:
+            told.append(_("Try again in %(seconds)d seconds.") % {"seconds": wait})
+        form.add_error(None, " ".join(str(each) for each in told if each))
+        return False
+
+    def _render(self, request: HttpRequest, template: str, **context: Any) -> HttpResponse:
+        return TemplateResponse(
+            request,
+            f"admin/phone_otp/provideraccount/{template}",
+            {**self.admin_site.each_context(request), "opts": self.opts, **context},
+        )
+
+
+def describe_state(*, enabled: bool, problem: str, breaker: Breaker) -> str:
+    """Say in a few words how an account does."""
+    now = timezone.now()
+    if problem:
+        return str(_("cannot be used: %(problem)s") % {"problem": problem})
+    if not enabled:
+        return str(_("switched off"))
+    if breaker.is_open(now) and breaker.open_until:
+        until = date_format(timezone.localtime(breaker.open_until), "H:i:s")
+        return str(
+            _("failing, passed over until %(time)s (%(count)d failures in a row)")
+            % {"time": until, "count": breaker.failures_count}
+        )
+    if breaker.is_half_open(now):
+        return str(_("failing, tried again with the next message"))
+    if breaker.failures_count:
+        return str(_("in use (%(count)d failures in a row)") % {"count": breaker.failures_count})
+    return str(_("in use"))

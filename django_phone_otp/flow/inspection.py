@@ -1,0 +1,123 @@
+"""Inspection: whether accounts work, and what is left in them. Layer 4.
+
+Asks the services, which costs nothing; sends no message.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from .. import conf
+from ..conf import Settings
+from ..exceptions import DeliveryError
+from ..models import AccountLedger, DeliveryAttempt
+from ..providers import Provider
+from ..providers.base import Balance
+from .accounts import Account, Entry, add_kept_options, find_account, list_entries
+from .breakers import Breaker, read_breakers
+from .deliveries import MAX_DETAIL_LENGTH, fit_for_column
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspection:
+    """How an account does; without a `problem` it works, or is switched off and was not asked.
+
+    `made` are the options that had to be made at the service, and are kept from now on.
+    """
+
+    entry: Entry
+    breaker: Breaker
+    balance: Balance | None = None
+    made: dict[str, Any] = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def is_broken(self) -> bool:
+        """Say whether an account that is to be used cannot be."""
+        return self.entry.enabled and bool(self.problem)
+
+
+def inspect_accounts(settings: Settings, *, alias: str | None = None) -> Iterator[Inspection]:
+    """Ask each account's service whether all is well; only one account's with an `alias`.
+
+    What has to be there before the first message is made, or found, once. Writes then. Accounts
+    that are switched off are listed and not asked.
+    """
+    entries = [each for each in list_entries(settings) if alias in (None, each.alias)]
+    breakers = read_breakers([each.alias for each in entries])
+    for entry in entries:
+        yield _inspect(entry, breakers[entry.alias])
+
+
+def _inspect(entry: Entry, breaker: Breaker) -> Inspection:
+    if entry.account is None or not entry.enabled:
+        return Inspection(entry=entry, breaker=breaker, problem=entry.problem)
+    made: dict[str, Any] = {}
+    try:
+        made = prepare_account(entry.account)
+        balance = entry.account.provider.probe()
+    except DeliveryError as error:
+        return _with_problem(entry, breaker, made, _describe(error, entry.account.provider))
+    except Exception as error:  # noqa: BLE001 (SECURITY: a provider's class may put a secret into it)
+        return _with_problem(entry, breaker, made, type(error).__name__)
+    problem = "no money in the account" if balance and balance.amount <= 0 else ""
+    return Inspection(entry=entry, breaker=breaker, balance=balance, made=made, problem=problem)
+
+
+def prepare_account(account: Account) -> dict[str, Any]:
+    """Make what the account needs at its service before the first message, and keep it.
+
+    Gives what was made, nothing where there was nothing to make. Writes; raises a `DeliveryError`.
+    """
+    (known,) = add_kept_options([account])
+    if not known.provider.needs_preparation:
+        return {}
+    made = account.provider.prepare()
+    AccountLedger.primary().keep(account.alias, made, account.provider.prepared_for())
+    return made
+
+
+def ask_status(attempt: DeliveryAttempt) -> str:
+    """Ask the service what became of a delivery; empty where it does not tell."""
+    account = find_account(attempt.account, conf.read())
+    if account is None or not attempt.provider_ref:
+        return ""
+    try:
+        status = account.provider.status(attempt.provider_ref)
+    except Exception:  # noqa: BLE001 (as above; the message went out, and this is a courtesy)
+        return ""
+    if status is None:
+        return ""
+    words = _write(status.words, account.provider)
+    return f"{words} ({status.cost} {status.currency})" if status.cost is not None else words
+
+
+def _with_problem(entry: Entry, breaker: Breaker, made: dict[str, Any], problem: str) -> Inspection:
+    return Inspection(entry=entry, breaker=breaker, made=made, problem=problem)
+
+
+def describe(inspection: Inspection) -> str:
+    """Say in a few words how an account does, in the active language."""
+    if not inspection.entry.enabled:
+        return _("switched off")
+    if inspection.problem:
+        return _("BROKEN: %(problem)s") % {"problem": inspection.problem}
+    balance = inspection.balance
+    if balance is None:
+        return _("works")
+    if balance.currency:
+        return _("works, %(amount)s %(currency)s left") % {
+            "amount": balance.amount,
+            "currency": balance.currency,
+        }
+    return _("works, %(count)s messages left") % {"count": balance.amount}
+
+
+def _describe(error: DeliveryError, provider: Provider[Any]) -> str:
+    return f"{type(error).__name__}: {_write(str(error), provider)}"
+
+
+def _write(words: str, provider: Provider[Any]) -> str:
+    return fit_for_column(provider.redact(words), MAX_DETAIL_LENGTH)
