@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 else:
     AccountModelForm = forms.ModelForm
 
+_SHARED_HELP = {each.name: each.metadata["help"] for each in dataclasses.fields(ProviderOptions)}
 # So that an option may have the name of a column.
 PREFIX = "option_"
 
@@ -89,8 +90,10 @@ class AccountForm(AccountModelForm):
 
     @classmethod
     def option_names(cls) -> list[str]:
-        """Name the fields of the options."""
-        return [f"{PREFIX}{each.name}" for each in dataclasses.fields(cls.schema)]
+        """Name the fields of the options: the provider's own, then those that all have."""
+        shared = {each.name for each in dataclasses.fields(ProviderOptions)}
+        names = [each.name for each in dataclasses.fields(cls.schema)]
+        return [f"{PREFIX}{name}" for name in sorted(names, key=shared.__contains__)]
 
     def clean(self) -> dict[str, Any]:
         """Check the options against their schema; what is wrong is said at its field."""
@@ -145,7 +148,7 @@ def _make_field(
     default = None if is_required else each.default
     common: dict[str, Any] = {
         "label": each.name,
-        "help_text": each.metadata.get("help", ""),
+        "help_text": each.metadata.get("help") or _SHARED_HELP.get(each.name, ""),
         "required": is_required and not (is_secret and each.name in stored),
         "initial": stored.get(each.name, default),
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
+from django.conf import settings as django_settings
 from django.contrib import admin, messages
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
@@ -32,6 +33,7 @@ from ..flow.transactions import outside_transactions
 from ..models import AccountLedger, ProviderAccount
 from ..phone import MAX_TYPED_LENGTH
 from ..providers import find_provider_class, list_keys
+from ..providers.local import Console, LocMem
 from .account_form import make_form
 
 if TYPE_CHECKING:
@@ -77,11 +79,14 @@ class ProviderAccountAdmin(AccountModelAdmin):
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Ask for the provider first: the rest of the form follows from it."""
-        if request.GET.get("backend") in list_keys():
+        # Those that deliver nothing are for development.
+        hidden = set() if django_settings.DEBUG else {Console.key, LocMem.key}
+        keys = [key for key in list_keys() if key not in hidden]
+        if request.GET.get("backend") in keys:
             return super().add_view(request, form_url, extra_context)
         if not self.has_add_permission(request):
             raise PermissionDenied
-        choices = [(key, find_provider_class(key).channel.label) for key in list_keys()]
+        choices = [(key, find_provider_class(key).channel.label) for key in keys]
         return self._render(request, "choose.html", title=_("Choose a provider"), choices=choices)
 
     def get_form(
