@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from .choices import Channel, Custody
 from .exceptions import (
+    CodeGone,
     DeliveryError,
     DeliveryUncertain,
     NoAnswer,
@@ -45,26 +46,47 @@ class Wire:
         return WireReply(self.status, body)
 
 
+_JUDGING = (Custody.REMOTE, Custody.PRESENCE)
+
+
 class ProviderContract:
     """What holds for every provider that calls a service over HTTP.
 
     Set `provider_class`, `options` (valid ones, each secret at least eight characters long),
-    `phone` (one that it supports) and `accepted` (the decoded body of a delivery that worked).
+    `phone` (one that it supports) and `accepted` (the decoded body of a delivery that worked); with
+    REMOTE custody `approved` and `denied` (the bodies for a right and a wrong answer), with
+    PRESENCE custody `called` and `not_called` (the bodies after the call and before it).
     """
 
     provider_class: ClassVar[type[Provider[Any]]]
     options: ClassVar[dict[str, Any]]
     phone: ClassVar[str]
     accepted: ClassVar[Any]
+    approved: ClassVar[Any] = None
+    denied: ClassVar[Any] = None
+    called: ClassVar[Any] = None
+    not_called: ClassVar[Any] = None
+
+    def make(self, wire: Callable[[WireRequest], WireReply]) -> Provider[Any]:
+        """Make the provider over the given wire."""
+        parsed, problems = self.provider_class.Options.parse(self.options)
+        assert parsed is not None, problems
+        return self.provider_class(parsed, wire)
 
     def start(self, wire: Callable[[WireRequest], WireReply]) -> Started:
         """Start a delivery over the given wire."""
-        parsed, problems = self.provider_class.Options.parse(self.options)
-        assert parsed is not None, problems
-        provider = self.provider_class(parsed, wire)
+        provider = self.make(wire)
         length = provider.code_length or 6
         code = ("0123456789" * 2)[:length] if provider.custody is Custody.LOCAL else ""
         return provider.start(StartRequest(phone=self.phone, code=code, text=f"{code} is it"))
+
+    def ask_for_verdict(self, answer: Any, status: int = 200) -> bool:
+        """Ask the judge about an answer, or about a call, to a delivery that worked."""
+        reference = self.start(Wire(self.accepted)).reference
+        provider = self.make(Wire(answer, status))
+        if provider.custody is Custody.PRESENCE:
+            return provider.poll(reference, self.phone)
+        return provider.check(reference, self.phone, "012345")
 
     def failure(self, wire: Callable[[WireRequest], WireReply]) -> DeliveryError:
         """Start a delivery that must fail with one of our errors, and give the error."""
@@ -82,9 +104,7 @@ class ProviderContract:
 
     def test_supports_its_phone(self) -> None:
         """The phone of the contract is one that the provider serves."""
-        parsed, _problems = self.provider_class.Options.parse(self.options)
-        assert parsed is not None
-        assert self.provider_class(parsed, Wire()).supports(self.phone)
+        assert self.make(Wire()).supports(self.phone)
 
     def test_delivers_with_one_request(self) -> None:
         """A delivery is one request: a retry would be paid twice."""
@@ -92,6 +112,39 @@ class ProviderContract:
         started = self.start(wire)
         assert len(wire.requests) == 1
         assert isinstance(started, Started)
+
+    def test_tells_what_its_custody_asks_for(self) -> None:
+        """A code where the provider makes it, a number where it is to be called."""
+        started, custody = self.start(Wire(self.accepted)), self.make(Wire()).custody
+        assert bool(started.code) or custody is not Custody.RETURNED
+        assert bool(started.call_to) == (custody is Custody.PRESENCE)
+        assert bool(started.reference) or custody not in _JUDGING
+
+    def test_says_yes_and_no_where_it_judges(self) -> None:
+        """A judge tells right from wrong; who is none says so instead of guessing."""
+        custody = self.make(Wire()).custody
+        if custody not in _JUDGING:
+            try:
+                self.ask_for_verdict(self.accepted)
+            except NotImplementedError:
+                return
+            raise AssertionError("it judges, and its custody does not say so")
+        is_call = custody is Custody.PRESENCE
+        yes, no = (self.called, self.not_called) if is_call else (self.approved, self.denied)
+        assert self.ask_for_verdict(yes) is True
+        assert self.ask_for_verdict(no) is False
+
+    def test_gives_no_verdict_where_it_has_none(self) -> None:
+        """A judge that breaks down neither lets anybody in nor crashes."""
+        if self.make(Wire()).custody not in _JUDGING:
+            return
+        silence = NoAnswer("GET host: timeout")
+        for answer, status in ((silence, 200), (b"<html>", 200), ({}, 500), (None, 401)):
+            try:
+                verdict = self.ask_for_verdict(answer, status)
+            except (CodeGone, DeliveryError):
+                continue
+            raise AssertionError(f"verdict {verdict} from {answer!r} with HTTP {status}")
 
     def test_no_connection_is_certain(self) -> None:
         """Nothing was sent, so the route may go on."""
