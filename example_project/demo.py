@@ -30,6 +30,7 @@ from example_project.gateway import HOST, Gateway
 ROOT = Path(__file__).resolve().parent.parent
 PHONE = "+79244501003"
 TYPED_PHONE = "8 924 450-10-03"  # as a person in Russia writes the same phone
+OTHER_PHONE = "+79261234567"
 OPERATOR = "operator"
 START_LIMIT_SECONDS = 60
 LOG_LINES_COUNT = 60
@@ -257,6 +258,7 @@ def run(signals: Signals, stack: ExitStack, *, serve: bool) -> int:
         password = secrets.token_urlsafe(12)
         site_url = set_up(site, gateway, password)
         log_in(Browser(site_url), gateway)
+        log_in_past_a_failure(Browser(site_url), gateway)
         look_as_operator(Browser(site_url), password)
         step("Done: the phone is proven, the person is logged in.")
         if serve:
@@ -346,6 +348,29 @@ def log_in(browser: Browser, gateway: Gateway) -> None:
     tell("GET /api/me/ without the token → 401")
 
 
+def log_in_past_a_failure(browser: Browser, gateway: Gateway) -> None:
+    """Log somebody else in while the account for calls has no money: the code comes as a text."""
+    step("Another person asks for a code, and the account for calls is empty")
+    gateway.order("no-money", times=1)
+    asked = browser.ask(
+        "POST",
+        "/api/phone/request/",
+        expect=HTTPStatus.CREATED,
+        json={"phone": OTHER_PHONE},
+    ).json()
+    tell(f"POST /api/phone/request/ → 201, {asked['channel']} to {asked['phone']}")
+    if asked["channel"] != "sms":
+        raise DemoError("The second account of the route should have sent a text message.")
+    messages = browser.ask("GET", f"{gateway.screen_url}{OTHER_PHONE}.json").json()
+    tell(f"The route went on to the account for text messages: “{messages[-1]['text']}”")
+    confirmed = browser.ask(
+        "POST",
+        "/api/phone/confirm/",
+        json={"challenge": asked["challenge"], "code": messages[-1]["code"]},
+    ).json()
+    tell(f"200: user {confirmed['user']['id']} is logged in, and noticed nothing")
+
+
 def look_as_operator(browser: Browser, password: str) -> None:
     """Log in to the admin and print the list of challenges as it stands there."""
     step("The operator opens the admin")
@@ -368,8 +393,8 @@ def look_as_operator(browser: Browser, password: str) -> None:
     tell(f"Challenges: {max(len(rows) - 1, 0)}")
     for row in rows:
         tell("  " + " | ".join(cell for cell in row if cell))
-    if len(rows) != 2:
-        raise DemoError("The admin should list the one challenge of this demo.")
+    if len(rows) != 3:
+        raise DemoError("The admin should list the two challenges of this demo.")
 
 
 class ResultTable(HTMLParser):

@@ -86,10 +86,12 @@ class Site:
 
 
 @contextmanager
-def running_site(log: Path, **keys: Any) -> Iterator[Site]:
+def running_site(
+    log: Path, settings: str = "tests.parallel.settings", **keys: Any
+) -> Iterator[Site]:
     """Start gunicorn with these keys of PHONE_OTP, on the database of the running test."""
     environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "tests.parallel.settings",
+        "DJANGO_SETTINGS_MODULE": settings,
         "PHONE_OTP_TEST_DATABASE_NAME": str(connection.settings_dict["NAME"]),
         "PHONE_OTP_TEST_KEYS": json.dumps(keys),
     }
