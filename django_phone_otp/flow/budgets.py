@@ -8,7 +8,7 @@ import logging
 
 from django.utils import timezone
 
-from ..choices import DeliveryOutcome, Refusal
+from ..choices import Custody, DeliveryOutcome, Refusal
 from ..conf import Settings
 from ..models import AccountLedger, PhoneChallenge, PhoneLedger
 from . import limits
@@ -30,13 +30,16 @@ def take_from_budgets(
     same, and strangers' phones use up nothing that the site pays for.
     """
     length = account.code_length(settings)
-    seconds = _take_of_phone(account, challenge) if account.phone_daily_limit else 0
+    seconds, detail = _find_other_call(account, challenge)
+    if not seconds and account.phone_daily_limit:
+        seconds = _take_of_phone(account, challenge)
+        detail = f"{account.phone_daily_limit} messages to this phone in 24 hours"
     if seconds:
         return Delivery(
             account=account,
             length=length,
             consequence=PHONE_IS_FULL,
-            detail=f"{account.phone_daily_limit} messages to this phone in 24 hours",
+            detail=detail,
             retry_after_seconds=seconds,
         )
     if account.daily_limit is None or AccountLedger.primary().take_message(
@@ -52,6 +55,21 @@ def take_from_budgets(
         length=length,
         consequence=DAY_IS_FULL,
         detail=f"{account.daily_limit} messages through this account today",
+    )
+
+
+def _find_other_call(account: Account, challenge: PhoneChallenge) -> tuple[int, str]:
+    """Find who else awaits a call of this phone, and for how many seconds.
+
+    SECURITY: numbers to call come from a pool. A person's call must not prove the phone for a
+    stranger who asked at the same time and may have been given the same number.
+    """
+    if account.provider.custody is not Custody.PRESENCE:
+        return 0, ""
+    now = timezone.now()
+    other = PhoneChallenge.primary().awaiting_call_beside(challenge, now).first()
+    return (
+        (other.seconds_left(now), "a call of this phone is awaited already") if other else (0, "")
     )
 
 

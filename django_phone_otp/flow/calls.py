@@ -78,10 +78,24 @@ def _has_called(challenge: PhoneChallenge, settings: Settings) -> bool | None:
         if not cache.add(f"phone_otp.poll.{challenge.pk}", 1, POLL_SECONDS):
             return False
         if account:
-            return account.provider.poll(challenge.provider_ref, challenge.phone)
+            has_called = account.provider.poll(challenge.provider_ref, challenge.phone)
+            return has_called and _is_alone(challenge)
     except Exception as error:  # noqa: BLE001 (a provider's class, or the cache's, may raise any)
         reason = type(error).__name__
     else:
         reason = "the account is gone"
     logger.error("judge_unavailable account=%s reason=%s", challenge.account, reason)
     return None
+
+
+def _is_alone(challenge: PhoneChallenge) -> bool:
+    """Say whether the call can be meant for nobody else.
+
+    SECURITY: `flow.budgets` lets no second challenge of a phone await a call; where two were made
+    at one moment all the same, nobody can know whose call it is, and it counts for neither.
+    """
+    others = PhoneChallenge.primary().awaiting_call_beside(challenge, timezone.now())
+    is_alone = not others.exists()
+    if not is_alone:
+        logger.warning("call_ambiguous account=%s", challenge.account)
+    return is_alone

@@ -78,6 +78,13 @@ class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
         """Choose those that take an answer now."""
         return self.filter(state__in=OPEN_STATES, expires_at__gt=now, attempts_left__gt=0)
 
+    def awaiting_call_beside(
+        self, challenge: "PhoneChallenge", now: datetime
+    ) -> "PhoneChallengeQuerySet":
+        """Choose the other live challenges of the same phone that await a call."""
+        waiting = self.live(now).filter(phone=challenge.phone, custody=Custody.PRESENCE)
+        return waiting.exclude(pk=challenge.pk).exclude(call_to="")
+
     def take_try(self, pk: int, now: datetime) -> bool:
         """Count one answer, before anybody compares it.
 

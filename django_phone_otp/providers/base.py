@@ -2,6 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
+from base64 import b64encode
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any, ClassVar, Generic, Never, TypeVar
@@ -174,11 +175,21 @@ class Provider(ABC, Generic[OptionsT]):
         """Call a delivery back; False where the service cannot, which is the default."""
         return False
 
+    @property
+    def credentials(self) -> tuple[str, str] | None:
+        """Give user name and password where the service asks for them by HTTP Basic."""
+        return None
+
     def redact(self, text: str) -> str:
-        """Take our secrets out of a service's words: some repeat the address that they refuse."""
-        for each in fields(self.options):
-            value = getattr(self.options, each.name)
-            secret = str(value) if each.metadata.get("secret") else ""
+        """Take our secrets out of a service's words: some repeat the request that they refuse."""
+        options = [
+            (getattr(self.options, each.name), each.metadata) for each in fields(self.options)
+        ]
+        secrets = [str(value) for value, metadata in options if metadata.get("secret")]
+        if self.credentials:
+            # The header of HTTP Basic is the secret in another alphabet.
+            secrets.append(b64encode(":".join(self.credentials).encode()).decode().rstrip("="))
+        for secret in secrets:
             if len(secret) >= MIN_SECRET_LENGTH:
                 for written in (secret, quote(secret, safe=""), quote_plus(secret)):
                     text = re.sub(re.escape(written), "***", text, flags=re.IGNORECASE)
@@ -193,7 +204,7 @@ class Provider(ABC, Generic[OptionsT]):
             method=method,
             url=self.options.base_url.rstrip("/") + path,
             timeout_seconds=self.options.timeout,
-            **parts,
+            **{"basic_auth": self.credentials, **parts},
         )
         try:
             return self._send(request)
@@ -219,11 +230,13 @@ class Provider(ABC, Generic[OptionsT]):
             raise DeliveryUncertain(f"HTTP {reply.status} without a JSON object")
         self.reject(reply.status)
 
-    def reject(self, status: int, words: str = "") -> Never:
+    def reject(self, status: int, words: str = "", *, hide: str = "") -> Never:
         """Raise the error that a refusal with this HTTP status stands for.
 
-        `words` are the service's own, for operators; nothing is concluded from them.
+        `words` are the service's own, for operators; nothing is concluded from them. Secrets are
+        taken out, and so is what to `hide`: a code of ours that the service may repeat.
         """
+        words = words.replace(hide, "***") if hide else words
         detail = self.redact(f"HTTP {status} {words}".strip())[:MAX_WORDS_LENGTH]
         if status in {401, 403, 404} or 300 <= status < 400:
             raise Misconfigured(detail)

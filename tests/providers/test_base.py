@@ -1,6 +1,8 @@
 """What a third party's provider gets from the base, with one method of its own."""
 
+from base64 import b64encode
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from django_phone_otp import exceptions
 from django_phone_otp.choices import Channel, Custody
 from django_phone_otp.codes import Alphabet
-from django_phone_otp.exceptions import DeliveryError
+from django_phone_otp.exceptions import DeliveryError, ProviderRejected
 from django_phone_otp.providers import Provider
 from django_phone_otp.providers.base import Balance, Started, StartRequest
 from django_phone_otp.providers.options import ProviderOptions, option
@@ -34,9 +36,9 @@ class Acme(Provider[AcmeOptions]):
         return Started()
 
 
-def acme(wire: Any = None, **options: Any) -> Acme:
+def acme(wire: Any = None, kind: type[Acme] = Acme, **options: Any) -> Acme:
     given = {"api_key": "top-secret", "base_url": "https://acme.example/api/", **options}
-    return Acme(AcmeOptions(**given), wire or Wire({}))
+    return kind(AcmeOptions(**given), wire or Wire({}))
 
 
 def refusal(status: int, words: str = "") -> DeliveryError:
@@ -136,7 +138,7 @@ def test_redact_leaves_the_rest():
         ),
         pytest.param(
             Started(code="012345", reference="7"),
-            "Started(reference='7', cost=None, currency='')",
+            "Started(call_to='', lives_seconds=None, reference='7', cost=None, currency='')",
             id="started",
         ),
         pytest.param(WireReply(200, b"012345"), "WireReply(status=200)", id="reply"),
@@ -239,3 +241,46 @@ def test_refusal_by_status(status, kind):
 )
 def test_refusal_tells_status_and_words(words, told):
     assert str(refusal(400, words)) == told
+
+
+# What the base grew with the second provider
+
+
+class WithBasicAuth(Acme):
+    @property
+    def credentials(self) -> tuple[str, str]:
+        return "shop", self.options.api_key
+
+
+def test_credentials_go_out_with_every_call():
+    wire = Wire({})
+    acme(wire, kind=WithBasicAuth).call("GET", "/send")
+    assert wire.requests[0].basic_auth == ("shop", "top-secret")
+
+
+def test_s13_header_of_basic_auth_is_redacted():
+    header = b64encode(b"shop:top-secret").decode()
+    assert acme(kind=WithBasicAuth).redact(f"you sent Basic {header}") == "you sent Basic ***"
+
+
+def test_s13_code_of_ours_is_hidden_in_a_refusal():
+    with pytest.raises(ProviderRejected, match=r"^HTTP 400 no \*\*\* here$"):
+        acme().reject(400, "no 012345 here", hide="012345")
+
+
+def test_probe_asks_for_the_balance():
+    class Rich(Acme):
+        def balance(self) -> Balance:
+            return Balance(amount=Decimal(7), currency="EUR")
+
+    assert acme(kind=Rich).probe() == Balance(amount=Decimal(7), currency="EUR")
+
+
+def test_nothing_is_prepared_and_no_status_is_told_unless_the_provider_says_so():
+    provider = acme()
+    assert (provider.needs_preparation, provider.prepare(), provider.prepared_for()) == (
+        False,
+        {},
+        {},
+    )
+    assert (provider.probe(), provider.status("7"), provider.credentials) == (None, None, None)
