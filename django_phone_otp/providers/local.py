@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ..choices import Channel, Custody
@@ -61,7 +62,8 @@ class FixedCodeOptions(ProviderOptions):
         is_typeable = self.code.isascii() and self.code.isdigit()
         if is_typeable and len(self.code) <= MAX_CODE_LENGTH:
             return super().find_problems()
-        return [f'"code" must be at most {MAX_CODE_LENGTH} digits.', *super().find_problems()]
+        must_be = gettext('"code" must be at most %(most)d digits.')
+        return [must_be % {"most": MAX_CODE_LENGTH}, *super().find_problems()]
 
 
 class FixedCode(Provider[FixedCodeOptions]):

@@ -10,6 +10,7 @@ from typing import Any, Self, get_args, get_type_hints
 from urllib.parse import urlsplit
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 _LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
@@ -45,28 +46,31 @@ class ProviderOptions:
     def parse(cls, given: Mapping[str, Any]) -> tuple[Self | None, list[str]]:
         """Check a mapping and make the options from it.
 
-        Gives the options and an empty list, or None and one sentence for each problem. Sentences
-        name options and types, never values: a value may be a secret.
+        Gives the options and an empty list, or None and one translated sentence for each problem,
+        which begins with the option's name in quotes. No sentence has a value: it may be a secret.
         """
         known = {each.name: each for each in fields(cls)}
         types = get_type_hints(cls)
         problems = [
-            f'"{name}" is not an option; known: {", ".join(sorted(known))}.'
+            gettext('"%(name)s" is not an option; known: %(known)s.')
+            % {"name": name, "known": ", ".join(sorted(known))}
             for name in given
             if name not in known
         ]
         for name, each in known.items():
             is_required = each.default is MISSING and each.default_factory is MISSING
             if is_required and given.get(name, "") == "":
-                problems.append(f'"{name}" is missing.')
+                problems.append(gettext('"%(name)s" is missing.') % {"name": name})
             elif name in given and not _fits(given[name], types[name]):
                 wanted = " or ".join(
                     each.__name__ for each in get_args(types[name]) or [types[name]]
                 )
-                problems.append(f'"{name}" must be {wanted}.')
+                must_be = gettext('"%(name)s" must be %(wanted)s.')
+                problems.append(must_be % {"name": name, "wanted": wanted})
             choices = each.metadata.get("choices")
-            if choices and name in given and given[name] not in choices:
-                problems.append(f'"{name}" must be one of {", ".join(choices)}.')
+            if choices and given.get(name) is not None and given[name] not in choices:
+                must_be = gettext('"%(name)s" must be one of %(choices)s.')
+                problems.append(must_be % {"name": name, "choices": ", ".join(choices)})
         if problems:
             return None, problems
         parsed = cls(**given)
@@ -77,12 +81,21 @@ class ProviderOptions:
         """Check values that have the right types; a subclass adds what it knows."""
         problems = []
         if not 0 < self.timeout <= MAX_TIMEOUT_SECONDS:
-            problems.append(f'"timeout" must be above 0 and at most {MAX_TIMEOUT_SECONDS} seconds.')
+            must_be = gettext('"timeout" must be above 0 and at most %(most)s seconds.')
+            problems.append(must_be % {"most": MAX_TIMEOUT_SECONDS})
         # SECURITY: secrets travel in these addresses and headers; plain HTTP would show them to
         # everybody on the way. Loopback is the test gateway's.
         if self.base_url != type(self).base_url and not _is_safe(self.base_url):
-            problems.append('"base_url" must be https:// with a host and at most a path.')
+            problems.append(gettext('"base_url" must be https:// with a host and at most a path.'))
         return problems
+
+
+def check_range(name: str, value: int | None, least: int, most: int) -> list[str]:
+    """Give the problem of a whole number that is out of range, in a list; none for None."""
+    if value is None or least <= value <= most:
+        return []
+    must_be = gettext('"%(name)s" must be from %(least)d to %(most)d.')
+    return [must_be % {"name": name, "least": least, "most": most}]
 
 
 def _is_safe(url: str) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Never
 from urllib.parse import quote
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from .. import transport
@@ -29,7 +30,7 @@ from ..exceptions import (
 )
 from ..transport import Transport, WireReply
 from .base import MAX_WORDS_LENGTH, Balance, Provider, Started, StartRequest
-from .options import ProviderOptions, option
+from .options import ProviderOptions, check_range, option
 
 LIVES_SECONDS = 600  # documented; Twilio's support changes it for a service
 MIN_CODE_LENGTH, MAX_CODE_LENGTH = 4, 10  # documented
@@ -107,14 +108,14 @@ class TwilioVerifyOptions(ProviderOptions):
         prefixes = {"account_sid": "AC", "service_sid": "VA"}
         if self.api_key_sid:
             prefixes["api_key_sid"] = "SK"
+        must_be = gettext('"%(name)s" must be %(prefix)s and 32 hexadecimal digits.')
         problems = [
-            f'"{name}" must be {prefix} and 32 hexadecimal digits.'
+            must_be % {"name": name, "prefix": prefix}
             for name, prefix in prefixes.items()
             if not re.fullmatch(f"{prefix}[0-9a-fA-F]{{32}}", getattr(self, name))
         ]
-        if not MIN_CODE_LENGTH <= self.length <= MAX_CODE_LENGTH:
-            problems.append(f'"length" must be from {MIN_CODE_LENGTH} to {MAX_CODE_LENGTH}.')
-        return [*problems, *super().find_problems()]
+        lengths = check_range("length", self.length, MIN_CODE_LENGTH, MAX_CODE_LENGTH)
+        return [*problems, *lengths, *super().find_problems()]
 
 
 class TwilioVerify(Provider[TwilioVerifyOptions]):
