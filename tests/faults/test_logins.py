@@ -48,6 +48,7 @@ class Site:
         self.port = port
         self.log = log
         self.told: list[str] = []
+        self.threads: set[str] = set()  # those that answered
 
     def __call__(self, method: str, path: str, **body: str) -> tuple[int, dict[str, Any], float]:
         """Send one request; give status, body and seconds."""
@@ -60,6 +61,7 @@ class Site:
         seconds = time.monotonic() - began
         connection.close()
         self.told.append(f"{response.headers}\n{text}")
+        self.threads.add(str(response.headers["X-Thread"]))
         return response.status, json.loads(text), seconds
 
 
@@ -83,6 +85,7 @@ def site(running: Site) -> Iterator[Site]:
     """The site; at the end, nothing that it told or kept holds a secret."""
     said_before = running.log.stat().st_size
     running.told.clear()
+    running.threads.clear()
     yield running
     with running.log.open("rb") as log:
         log.seek(said_before)
@@ -207,3 +210,13 @@ def test_login_past_a_judge_that_fails_for_a_while(site, gateway, kind, phone, f
     account.save()
     if not kind.is_call:  # else the provider would be asked again after two seconds
         log_in(site, gateway, phone, asked)
+
+
+def test_a_hundred_requests_take_one_connection_per_thread(site):
+    # A gateway of its own: nobody is connected to it yet.
+    with Gateway() as gateway:
+        open_account(BY_NAME["oneconnect"], gateway, 1)
+        for number in range(100):
+            assert site("POST", "request/", phone=f"+49151123{number:05d}")[0] == 201
+        assert gateway.message_count == 100
+        assert gateway.connection_count == len(site.threads)
