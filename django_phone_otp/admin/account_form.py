@@ -6,9 +6,11 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_type_hints
 
 from django import forms
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.utils.html import escape
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 from ..exceptions import BrokenSeal
 from ..models import ProviderAccount
@@ -24,6 +26,7 @@ else:
 _SHARED_HELP = {each.name: each.metadata["help"] for each in dataclasses.fields(ProviderOptions)}
 # So that an option may have the name of a column.
 PREFIX = "option_"
+NO_CHOICE = ("", "---------")
 
 
 class RegionsField(forms.CharField):
@@ -84,31 +87,60 @@ class AccountForm(AccountModelForm):
         }
 
     backend: ClassVar[str]
-    schema: ClassVar[type[ProviderOptions]]
+    schema: ClassVar[type[ProviderOptions] | None]  # None: the provider is gone
     stored: ClassVar[dict[str, Any]]
     options: dict[str, Any]
+
+    @classmethod
+    def schema_fields(cls) -> tuple[dataclasses.Field[Any], ...]:
+        """List the options of the provider."""
+        return dataclasses.fields(cls.schema) if cls.schema else ()
 
     @classmethod
     def option_names(cls) -> list[str]:
         """Name the fields of the options: the provider's own, then those that all have."""
         shared = {each.name for each in dataclasses.fields(ProviderOptions)}
-        names = [each.name for each in dataclasses.fields(cls.schema)]
+        names = [each.name for each in cls.schema_fields()]
         return [f"{PREFIX}{name}" for name in sorted(names, key=shared.__contains__)]
 
+    @sensitive_variables()
     def clean(self) -> dict[str, Any]:
         """Check the options against their schema; what is wrong is said at its field."""
         cleaned = super().clean() or self.cleaned_data
+        if self.schema is None:
+            self.options = self.stored
+            return cleaned
         self.options = {}
-        for each in dataclasses.fields(self.schema):
+        is_readable = not self.errors
+        default_url = self.schema.base_url
+        given_url = cleaned.get(f"{PREFIX}base_url") or default_url
+        is_same_service = given_url == self.stored.get("base_url", default_url)
+        for each in self.schema_fields():
             value = cleaned.get(f"{PREFIX}{each.name}")
-            if each.metadata.get("secret") and not value:
-                value = self.stored.get(each.name)
+            if each.metadata.get("secret") and value in (None, "") and each.name in self.stored:
+                # SECURITY: else whoever may change an account could have its secret sent to a
+                # server of his own, and read there what no page shows.
+                if not is_same_service:
+                    self.add_error(
+                        f"{PREFIX}{each.name}",
+                        _("Enter it again: it goes to another address than before."),
+                    )
+                value = self.stored[each.name]
             if value not in (None, "") and value != each.default:
                 self.options[each.name] = value
-        if not self.errors:
-            for problem in self.schema.parse(self.options)[1]:
-                self.add_error(self._field_of(problem), problem)
+        if is_readable:
+            self._check_options(self.schema)
         return cleaned
+
+    def _check_options(self, schema: type[ProviderOptions]) -> None:
+        try:
+            problems = schema.parse(self.options)[1]
+        except Exception as error:  # noqa: BLE001 (a mistake of a third party's class may be any)
+            # SECURITY: its words may hold a secret.
+            self.add_error(None, type(error).__name__)
+            return
+        for problem in problems:
+            self.add_error(self._field_of(problem), problem)
 
     def _field_of(self, problem: str) -> str | None:
         """Find the field that a problem is about: it begins with the option's name in quotes."""
@@ -116,14 +148,15 @@ class AccountForm(AccountModelForm):
         return name if name in self.fields else None
 
 
+@sensitive_variables()
 def make_form(backend: str, account: ProviderAccount | None) -> type[AccountForm]:
     """Make the form for accounts of a provider, with what is stored of this one."""
-    schema = find_provider_class(backend).Options
+    schema = _find_schema(backend)
     stored, lost = _read(account)
-    types = get_type_hints(schema)
+    types = get_type_hints(schema) if schema else {}
     made: dict[str, Any] = {
         f"{PREFIX}{each.name}": _make_field(each, types[each.name], stored, lost)
-        for each in dataclasses.fields(schema)
+        for each in (dataclasses.fields(schema) if schema else ())
     }
     return type(
         "AccountForm",
@@ -132,6 +165,15 @@ def make_form(backend: str, account: ProviderAccount | None) -> type[AccountForm
     )
 
 
+def _find_schema(backend: str) -> type[ProviderOptions] | None:
+    """Find the options of a provider; None for one that is gone, whose accounts can be seen."""
+    try:
+        return find_provider_class(backend).Options
+    except ImproperlyConfigured:
+        return None
+
+
+@sensitive_variables()
 def _read(account: ProviderAccount | None) -> tuple[dict[str, Any], str]:
     """Open what is stored; what no key opens any more has to be entered anew."""
     try:
@@ -140,35 +182,41 @@ def _read(account: ProviderAccount | None) -> tuple[dict[str, Any], str]:
         return {}, str(error)
 
 
+@sensitive_variables()
 def _make_field(
     each: dataclasses.Field[Any], kind: Any, stored: dict[str, Any], lost: str
 ) -> forms.Field:
     is_required = each.default is dataclasses.MISSING
     is_secret = bool(each.metadata.get("secret"))
     default = None if is_required else each.default
-    common: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "label": each.name,
         "help_text": each.metadata.get("help") or _SHARED_HELP.get(each.name, ""),
         "required": is_required and not (is_secret and each.name in stored),
         "initial": stored.get(each.name, default),
     }
     if is_secret:
-        return _make_secret(common, is_stored=each.name in stored, lost=lost)
+        arguments |= _hide(arguments, is_stored=each.name in stored, lost=lost)
+    allowed = get_args(kind) or (kind,)
     choices = each.metadata.get("choices")
     if choices:
-        return forms.ChoiceField(**common, choices=[(word, word) for word in choices])
-    allowed = get_args(kind) or (kind,)
+        none = [NO_CHOICE] if default is None else []
+        return forms.ChoiceField(**arguments, choices=[*none, *((word, word) for word in choices)])
     if bool in allowed:
-        return forms.BooleanField(**{**common, "required": False})
+        is_open = type(None) in allowed
+        field = forms.NullBooleanField if is_open else forms.BooleanField
+        return field(**{**arguments, "required": False})
     if float in allowed:
-        return forms.FloatField(**common)
+        return forms.FloatField(**arguments)
     if int in allowed:
-        return forms.IntegerField(**common)
-    return forms.CharField(**common, widget=forms.TextInput(attrs={"class": "vTextField"}))
+        return forms.IntegerField(**arguments)
+    text = {"widget": forms.TextInput(attrs={"class": "vTextField"})}
+    return forms.CharField(**{**text, **arguments})
 
 
-def _make_secret(common: dict[str, Any], *, is_stored: bool, lost: str) -> forms.Field:
-    """Make a field that takes a secret and never shows one.
+@sensitive_variables()
+def _hide(arguments: dict[str, Any], *, is_stored: bool, lost: str) -> dict[str, Any]:
+    """Give what makes a field take a secret and never show one.
 
     SECURITY: without `render_value=False` a form that comes back with an error holds the secret.
     """
@@ -177,10 +225,11 @@ def _make_secret(common: dict[str, Any], *, is_stored: bool, lost: str) -> forms
         note = _("Stored. Leave empty to keep it.")
     elif lost:
         note = _("What was stored cannot be opened (%(reason)s). Enter it again.") % {
-            "reason": lost
+            "reason": escape(lost)
         }
     attrs = {"autocomplete": "new-password", "class": "vTextField"}
-    return forms.CharField(
-        **{**common, "initial": None, "help_text": format_lazy("{} {}", common["help_text"], note)},
-        widget=forms.PasswordInput(attrs=attrs, render_value=False),
-    )
+    return {
+        "initial": None,
+        "help_text": format_lazy("{} {}", arguments["help_text"], note),
+        "widget": forms.PasswordInput(attrs=attrs, render_value=False),
+    }

@@ -19,9 +19,12 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.decorators import method_decorator
 from django.utils.formats import date_format
+from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from .. import conf
 from ..exceptions import InvalidPhone
@@ -73,7 +76,22 @@ class ProviderAccountAdmin(AccountModelAdmin):
     actions = ("check_accounts", "send_trial", "disable_accounts", "enable_accounts")
     change_list_template = "admin/phone_otp/provideraccount/change_list.html"
 
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """Allow the filter of this page and no other.
+
+        SECURITY: with `sealed_options__startswith` in the address it could be read what no page
+        shows.
+        """
+        return lookup.partition("__")[0] == "enabled"
+
     # The form
+
+    @method_decorator(sensitive_post_parameters())
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Keep secrets out of the reports of errors; make no copies, which would hold them too."""
+        if "_saveasnew" in request.POST:
+            raise PermissionDenied
+        return super().changeform_view(request, *args, **kwargs)
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -86,7 +104,7 @@ class ProviderAccountAdmin(AccountModelAdmin):
             return super().add_view(request, form_url, extra_context)
         if not self.has_add_permission(request):
             raise PermissionDenied
-        choices = [(key, find_provider_class(key).channel.label) for key in keys]
+        choices = [(key, channel) for key in keys if (channel := _find_channel(key))]
         return self._render(request, "choose.html", title=_("Choose a provider"), choices=choices)
 
     def get_form(
@@ -104,14 +122,15 @@ class ProviderAccountAdmin(AccountModelAdmin):
         self, request: HttpRequest, obj: ProviderAccount | None = None
     ) -> list[tuple[Any, Any]]:
         """Show what we do with the account, and what the provider wants to know."""
-        form = make_form(self._backend(request, obj), obj)
+        known = ["alias", "backend", "state", "messages_today"] if obj else ["alias"]
+        if obj and not self.has_change_permission(request, obj):
+            options = ["written_options"]
+        else:
+            options = make_form(self._backend(request, obj), obj).option_names()
         use = ["enabled", "priority", "regions", "daily_limit", "phone_daily_limit"]
-        shown = [(None, {"fields": ["alias", "backend", "state"] if obj else ["alias"]})]
-        if obj:
-            shown[0][1]["fields"] += ["messages_today"]
         return [
-            *shown,
-            (_("Options of the provider"), {"fields": form.option_names()}),
+            (None, {"fields": known}),
+            (_("Options of the provider"), {"fields": options}),
             (_("Use"), {"fields": use}),
         ]
 
@@ -119,11 +138,14 @@ class ProviderAccountAdmin(AccountModelAdmin):
         self, request: HttpRequest, obj: ProviderAccount | None = None
     ) -> tuple[str, ...]:
         """Keep what other rows know the account by."""
-        return ("alias", "backend", "state", "messages_today") if obj else ()
+        if obj is None:
+            return ()
+        return ("alias", "backend", "state", "messages_today", "written_options")
 
     def _backend(self, request: HttpRequest, obj: ProviderAccount | None) -> str:
         return obj.backend if obj else str(request.GET.get("backend", ""))
 
+    @sensitive_variables("form")
     def save_model(
         self, request: HttpRequest, obj: ProviderAccount, form: Any, change: bool
     ) -> None:
@@ -133,6 +155,17 @@ class ProviderAccountAdmin(AccountModelAdmin):
         transaction.on_commit(lambda: close_breaker(obj.alias), using=obj._state.db)
 
     # What is shown
+
+    @admin.display(description=_("options"))
+    def written_options(self, account: ProviderAccount) -> str:
+        """List what differs from the defaults; of secrets, that they are there."""
+        form = make_form(account.backend, account)
+        hidden = {each.name for each in form.schema_fields() if each.metadata.get("secret")}
+        written = (
+            f"{name} = {'•••' if name in hidden or form.schema is None else value}"
+            for name, value in sorted(form.stored.items())
+        )
+        return ", ".join(written) or self.get_empty_value_display()
 
     @admin.display(description=_("state"))
     def state(self, account: ProviderAccount) -> str:
@@ -208,7 +241,8 @@ class ProviderAccountAdmin(AccountModelAdmin):
         if len(queryset) != 1:
             self.message_user(request, _("Choose one account."), messages.ERROR)
             return None
-        return redirect(f"{reverse('admin:phone_otp_provideraccount_trial')}?account={queryset[0]}")
+        query = urlencode({"account": queryset[0].alias})
+        return redirect(f"{self._address('trial')}?{query}")
 
     @admin.action(description=_("Disable"), permissions=["change"])
     def disable_accounts(self, request: HttpRequest, queryset: QuerySet[ProviderAccount]) -> None:
@@ -241,7 +275,7 @@ class ProviderAccountAdmin(AccountModelAdmin):
         alias = str(request.GET.get("account", ""))
         if alias not in {each.alias for each in list_entries(conf.read())}:
             self.message_user(request, _("There is no such account."), messages.ERROR)
-            return redirect("admin:phone_otp_provideraccount_changelist")
+            return redirect(self._address("changelist"))
         form = TrialForm(request.POST or None)
         if form.is_valid() and self._try(request, alias, form):
             return redirect(request.get_full_path())
@@ -263,9 +297,8 @@ class ProviderAccountAdmin(AccountModelAdmin):
         except ImproperlyConfigured as error:
             form.add_error(None, str(error))
             return False
-        challenge = asked.challenge or asked.kept_challenge
-        attempt = challenge and challenge.deliveries.order_by("pk").last()
-        words = ", ".join(filter(None, [str(attempt), attempt.detail])) if attempt else ""
+        tried = [", ".join(filter(None, [str(each), each.detail])) for each in asked.attempts]
+        words = "; ".join(tried)
         if asked.challenge:
             hint = asked.challenge.hint
             self.message_user(request, f"{words}. {hint}", messages.SUCCESS)
@@ -277,12 +310,25 @@ class ProviderAccountAdmin(AccountModelAdmin):
         form.add_error(None, " ".join(str(each) for each in told if each))
         return False
 
+    def _address(self, name: str) -> str:
+        # The site of a project may have a name of its own.
+        return reverse(f"{self.admin_site.name}:phone_otp_provideraccount_{name}")
+
     def _render(self, request: HttpRequest, template: str, **context: Any) -> HttpResponse:
+        request.current_app = self.admin_site.name  # for {% url %}
         return TemplateResponse(
             request,
             f"admin/phone_otp/provideraccount/{template}",
             {**self.admin_site.each_context(request), "opts": self.opts, **context},
         )
+
+
+def _find_channel(key: str) -> str:
+    """Say how a provider reaches people; nothing for one whose package is broken."""
+    try:
+        return str(find_provider_class(key).channel.label)
+    except ImproperlyConfigured:
+        return ""
 
 
 def describe_state(*, enabled: bool, problem: str, breaker: Breaker) -> str:

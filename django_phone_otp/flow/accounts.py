@@ -132,8 +132,8 @@ def list_entries(settings: Settings) -> list[Entry]:
 
 def list_providers(settings: Settings) -> list[str]:
     """List the keys of all providers that come with us or have an account here."""
-    used = {each.provider.key for each in _read_accounts(settings).values()}
-    return sorted(used | set(REGISTRY))
+    accounts = [each.account for each in list_entries(settings)]
+    return sorted({each.provider.key for each in accounts if each} | set(REGISTRY))
 
 
 def add_kept_options(accounts: Sequence[Account]) -> Iterator[Account]:
@@ -150,12 +150,11 @@ def _with_kept(account: Account, ledger: AccountLedger) -> Account:
     provider = account.provider
     try:
         kept = ledger.kept_options(provider.prepared_for())
-    except BrokenSeal as error:
-        logger.error("account_broken account=%s reason=%s", account.alias, error)
-        kept = {}
-    if not kept:
+        options = replace(provider.options, **kept)
+    except (BrokenSeal, TypeError) as error:  # the latter: kept for an older schema
+        logger.error("account_broken account=%s reason=%s", account.alias, _explain(error))
         return account
-    return replace(account, provider=type(provider)(replace(provider.options, **kept)))
+    return replace(account, provider=type(provider)(options)) if kept else account
 
 
 def _find_accounts(settings: Settings) -> dict[str, Account]:
@@ -191,8 +190,8 @@ def _list_settings(settings: Settings) -> Iterator[Entry]:
         setting = f"PHONE_OTP['PROVIDERS']['{alias}']"
         try:
             provider = load_provider(backend, written.get("OPTIONS", {}), setting=setting)
-        except ImproperlyConfigured as error:
-            yield Entry(alias, backend, is_row=False, problem=str(error))
+        except Exception as error:  # noqa: BLE001 (a mistake of a third party's class may be any)
+            yield Entry(alias, backend, is_row=False, problem=_explain(error))
             continue
         account = Account(
             alias=alias,
@@ -221,10 +220,8 @@ def _load_row(row: ProviderAccount) -> tuple[Account | None, str]:
     """Make an account from a row, or say why it cannot be made."""
     try:
         provider = load_provider(row.backend, row.options, setting=f"account '{row.alias}'")
-    except (BrokenSeal, ImproperlyConfigured) as error:
-        return None, str(error)
-    except Exception as error:  # noqa: BLE001 (a mistake of a third party's class may be any)
-        return None, type(error).__name__
+    except Exception as error:  # noqa: BLE001 (as above)
+        return None, _explain(error)
     limit = row.phone_daily_limit
     account = Account(
         alias=row.alias,
@@ -235,6 +232,12 @@ def _load_row(row: ProviderAccount) -> tuple[Account | None, str]:
         phone_daily_limit=provider.phone_daily_limit if limit is None else limit,
     )
     return account, ""
+
+
+def _explain(error: Exception) -> str:
+    """Say what is wrong with an account; words that are not ours may hold a secret."""
+    is_ours = isinstance(error, BrokenSeal | ImproperlyConfigured)
+    return str(error) if is_ours else type(error).__name__
 
 
 @sensitive_variables("entry")

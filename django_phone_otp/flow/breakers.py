@@ -108,7 +108,10 @@ def read_breakers(aliases: Iterable[str]) -> dict[str, Breaker]:
 
 def close_breaker(alias: str) -> None:
     """Forget an account's failures: it works, or an operator has changed it."""
-    cache.delete_many([_key(alias, what) for what in ("failures", "open_until", "probe")])
+    try:
+        cache.delete_many([_key(alias, what) for what in ("failures", "open_until", "probe")])
+    except Exception as error:  # noqa: BLE001 (as above)
+        logger.error("cache_unavailable breaker=%s error=%s", alias, _name(error))
 
 
 def _count_failure(alias: str) -> None:

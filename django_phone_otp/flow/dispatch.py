@@ -47,8 +47,7 @@ def dispatch(
             break
     shown = deliveries[-1]
     if discreet:
-        is_answerable = shown.can_be_answered
-        shown = replace(shown, consequence=None) if is_answerable else _invent(route[0], settings)
+        shown = _level(shown, settings) if shown.can_be_answered else _invent(route[0], settings)
     return _record(challenge, shown, [describe(each, challenge) for each in deliveries], settings)
 
 
@@ -70,6 +69,11 @@ def withhold(
     attempt = describe(shown, challenge)
     attempt.outcome = DeliveryOutcome.WITHHELD
     return _record(challenge, shown, [attempt], settings)
+
+
+def _level(shown: Delivery, settings: Settings) -> Delivery:
+    """Show a delivery as one that is invented would look, whatever the service really did."""
+    return replace(shown, consequence=None, length=shown.account.code_length(settings))
 
 
 def _invent(account: Account, settings: Settings) -> Delivery:

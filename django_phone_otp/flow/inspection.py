@@ -4,7 +4,7 @@ Asks the services, which costs nothing; sends no message.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -15,16 +15,17 @@ from ..exceptions import DeliveryError
 from ..models import AccountLedger, DeliveryAttempt
 from ..providers import Provider
 from ..providers.base import Balance
-from .accounts import Account, Entry, add_kept_options, find_account, list_entries
+from .accounts import Account, Entry, add_kept_options, list_entries, load_account
 from .breakers import Breaker, read_breakers
-from .deliveries import MAX_DETAIL_LENGTH, fit_for_column
+from .deliveries import MAX_CURRENCY_LENGTH, MAX_DETAIL_LENGTH, fit_for_column
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inspection:
     """How an account does; without a `problem` it works, or is switched off and was not asked.
 
-    `made` are the options that had to be made at the service, and are kept from now on.
+    `made` are the options that had to be made at the service, and are kept from now on; secrets
+    among them are masked.
     """
 
     entry: Entry
@@ -54,16 +55,24 @@ def inspect_accounts(settings: Settings, *, alias: str | None = None) -> Iterato
 def _inspect(entry: Entry, breaker: Breaker) -> Inspection:
     if entry.account is None or not entry.enabled:
         return Inspection(entry=entry, breaker=breaker, problem=entry.problem)
+    provider = entry.account.provider
     made: dict[str, Any] = {}
+    balance = None
     try:
         made = prepare_account(entry.account)
-        balance = entry.account.provider.probe()
+        balance = _read_balance(provider)
+        problem = "no money in the account" if balance and balance.amount <= 0 else ""
     except DeliveryError as error:
-        return _with_problem(entry, breaker, made, _describe(error, entry.account.provider))
+        problem = f"{type(error).__name__}: {_write(str(error), provider)}"
     except Exception as error:  # noqa: BLE001 (SECURITY: a provider's class may put a secret into it)
-        return _with_problem(entry, breaker, made, type(error).__name__)
-    problem = "no money in the account" if balance and balance.amount <= 0 else ""
-    return Inspection(entry=entry, breaker=breaker, balance=balance, made=made, problem=problem)
+        problem = type(error).__name__
+    return Inspection(
+        entry=entry,
+        breaker=breaker,
+        balance=balance,
+        made=_mask_secrets(made, provider),
+        problem=problem,
+    )
 
 
 def prepare_account(account: Account) -> dict[str, Any]:
@@ -81,21 +90,18 @@ def prepare_account(account: Account) -> dict[str, Any]:
 
 def ask_status(attempt: DeliveryAttempt) -> str:
     """Ask the service what became of a delivery; empty where it does not tell."""
-    account = find_account(attempt.account, conf.read())
-    if account is None or not attempt.provider_ref:
+    if not attempt.provider_ref:
         return ""
     try:
-        status = account.provider.status(attempt.provider_ref)
+        provider = load_account(attempt.account, conf.read()).provider
+        status = provider.status(attempt.provider_ref)
+        if status is None:
+            return ""
+        words = _write(status.words, provider)
+        currency = _write(status.currency, provider, MAX_CURRENCY_LENGTH)
+        return f"{words} ({status.cost} {currency})" if status.cost is not None else words
     except Exception:  # noqa: BLE001 (as above; the message went out, and this is a courtesy)
         return ""
-    if status is None:
-        return ""
-    words = _write(status.words, account.provider)
-    return f"{words} ({status.cost} {status.currency})" if status.cost is not None else words
-
-
-def _with_problem(entry: Entry, breaker: Breaker, made: dict[str, Any], problem: str) -> Inspection:
-    return Inspection(entry=entry, breaker=breaker, made=made, problem=problem)
 
 
 def describe(inspection: Inspection) -> str:
@@ -115,9 +121,19 @@ def describe(inspection: Inspection) -> str:
     return _("works, %(count)s messages left") % {"count": balance.amount}
 
 
-def _describe(error: DeliveryError, provider: Provider[Any]) -> str:
-    return f"{type(error).__name__}: {_write(str(error), provider)}"
+def _read_balance(provider: Provider[Any]) -> Balance | None:
+    """Probe a service, and make what it tells fit to be shown; the class may be a third party's."""
+    balance = provider.probe()
+    if balance is None:
+        return None
+    currency = _write(balance.currency, provider, MAX_CURRENCY_LENGTH)
+    return Balance(amount=balance.amount, currency=currency)
 
 
-def _write(words: str, provider: Provider[Any]) -> str:
-    return fit_for_column(provider.redact(words), MAX_DETAIL_LENGTH)
+def _mask_secrets(made: dict[str, Any], provider: Provider[Any]) -> dict[str, Any]:
+    hidden = {each.name for each in fields(provider.options) if each.metadata.get("secret")}
+    return {name: "***" if name in hidden else value for name, value in made.items()}
+
+
+def _write(words: str, provider: Provider[Any], length: int = MAX_DETAIL_LENGTH) -> str:
+    return fit_for_column(provider.redact(words), length)

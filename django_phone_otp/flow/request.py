@@ -1,7 +1,7 @@
 """Ask for a code: the way of a request, in order. Layer 4."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from re import compile as regex
 
@@ -12,7 +12,7 @@ from django.utils import timezone
 from .. import conf
 from ..choices import Purpose, Refusal
 from ..conf import Settings
-from ..models import PhoneChallenge, PhoneLedger
+from ..models import DeliveryAttempt, PhoneChallenge, PhoneLedger
 from ..phone import Phone, parse
 from . import limits
 from .accounts import Account, find_route, load_account
@@ -34,7 +34,8 @@ class Asked:
 
     `resend_in_seconds` is when the next message may be asked for. `retry_after_seconds` comes with
     refusals that time heals. `kept_challenge` is the challenge that stays open after
-    `DELIVERY_FAILED`, so that a resend may work.
+    `DELIVERY_FAILED`, so that a resend may work. `attempts` are told to operators alone, by
+    `try_account`.
     """
 
     refusal: Refusal | None = None
@@ -42,6 +43,7 @@ class Asked:
     resend_in_seconds: int = 0
     retry_after_seconds: int | None = None
     kept_challenge: PhoneChallenge | None = None
+    attempts: tuple[DeliveryAttempt, ...] = ()
 
 
 def request_code(
@@ -107,7 +109,13 @@ def try_account(
     if denial:
         return _refuse(denial)
     challenge = _new_challenge(number, Purpose.TRIAL, route[0], client, user, settings)
-    return _send(challenge, route, settings)
+    asked = _send(challenge, route, settings)
+    if challenge._state.adding:  # refused before anything was stored
+        return asked
+    attempts = DeliveryAttempt.objects.using(PhoneChallenge.primary().db).filter(
+        challenge=challenge
+    )
+    return replace(asked, attempts=tuple(attempts.order_by("pk")))
 
 
 def resend_code(

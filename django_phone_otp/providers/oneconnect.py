@@ -140,7 +140,8 @@ class OneConnect(Provider[OneConnectOptions]):
         SECURITY: in its place there may be the number of an error (assumed), which everybody could
         guess if it were taken for a code. "1000" is a code only if codes have four characters. In
         an answer that names our phone, as documented, whatever else could be a code is one, since
-        it is on its way; without the phone it has to be just the digits that we asked for.
+        it is on its way; without the phone it has to be just the digits that we asked for, and more
+        of them than an error has.
         """
         wanted = self.options.length
         if isinstance(value, int) and not isinstance(value, bool):
@@ -150,7 +151,8 @@ class OneConnect(Provider[OneConnectOptions]):
             has_lost_zeros = self.options.only_numbers and value not in ERRORS
             value = str(value).zfill(wanted if has_lost_zeros else 0)
         code = value.strip() if isinstance(value, str) and value.isascii() else ""
-        if code.isdigit() and len(code) == wanted and self.options.only_numbers:
+        is_sure = is_about_our_phone or wanted > MIN_CODE_LENGTH
+        if is_sure and code.isdigit() and len(code) == wanted and self.options.only_numbers:
             return code
         is_code = code.isalnum() and MIN_CODE_LENGTH <= len(code) <= MAX_CODE_LENGTH
         is_error = _read_number(code) in ERRORS and len(code) != wanted

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 _LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
 MAX_TIMEOUT_SECONDS = 60.0
@@ -43,6 +44,7 @@ class ProviderOptions:
     timeout: float = option(default=10.0, help=_("Seconds for the whole exchange."))
 
     @classmethod
+    @sensitive_variables("given", "parsed")
     def parse(cls, given: Mapping[str, Any]) -> tuple[Self | None, list[str]]:
         """Check a mapping and make the options from it.
 

@@ -34,8 +34,9 @@ class Command(BaseCommand):
         else:
             for each in inspections:
                 self.stdout.write(as_line(each))
-        if not inspections and not settings.DEBUG:  # with it the console is used
-            raise CommandError(_("There is no account."))
+        if not any(each.entry.enabled for each in inspections) and not settings.DEBUG:
+            # With DEBUG on, the console is used.
+            raise CommandError(_("There is no account that is switched on."))
         broken_count = sum(1 for each in inspections if each.is_broken)
         if broken_count:
             message = ngettext(

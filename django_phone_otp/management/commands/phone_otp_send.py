@@ -33,10 +33,8 @@ class Command(BaseCommand):
             asked = try_account(options["provider"], options["phone"])
         except (InvalidPhone, ImproperlyConfigured) as error:
             raise CommandError(str(error)) from None
-        challenge = asked.challenge or asked.kept_challenge
-        if challenge:
-            for attempt in DeliveryAttempt.objects.filter(challenge=challenge).order_by("pk"):
-                self.stdout.write(_describe(attempt))
+        for attempt in asked.attempts:
+            self.stdout.write(_describe(attempt))
         if asked.refusal:
             wait = asked.retry_after_seconds
             again = _(" Try again in %(seconds)d seconds.") % {"seconds": wait} if wait else ""
