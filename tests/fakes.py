@@ -1,5 +1,6 @@
 """Providers and a captcha for tests, reached by dotted path as a third party's would be."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -8,6 +9,7 @@ from django_phone_otp import exceptions
 from django_phone_otp.captcha import Captcha
 from django_phone_otp.choices import Channel, Custody
 from django_phone_otp.codes import Alphabet
+from django_phone_otp.models import ProviderAccount
 from django_phone_otp.providers.base import Provider, Started, StartRequest
 from django_phone_otp.providers.options import ProviderOptions, option
 
@@ -16,6 +18,22 @@ asked: list[tuple[str, StartRequest]] = []
 
 # The phones whose answers `FakeRemote` was asked to judge; emptied before each test.
 judged: list[str] = []
+
+# What `FakeJudge` was asked, as (reference, phone, code), and `FakePresence`, with no code. Whoever
+# looks here empties it first.
+questions: list[tuple[str, str, str]] = []
+
+# The references of `FakePresence` for which a call has come in; emptied likewise.
+calls_in: set[str] = set()
+
+# What happens elsewhere while a provider of these is busy: taken from here and called, once.
+meanwhile: list[Callable[[], object]] = []
+
+
+def let_others_act() -> None:
+    """Do what a test has happen while a provider is busy."""
+    while meanwhile:
+        meanwhile.pop(0)()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +105,144 @@ class FakeCapitals(Fake):
     alphabet = Alphabet.CAPITALS
 
 
+class FakeLimited(Fake):
+    """Is known to take two messages a day to one phone."""
+
+    key = "fake-limited"
+    phone_daily_limit = 2
+
+
+class FakeRussian(Fake):
+    """Serves Russian numbers alone."""
+
+    key = "fake-russian"
+
+    def supports(self, phone: str) -> bool:
+        return phone.startswith("+7")
+
+
+class FakeSlow(Fake):
+    """Takes its time, in which others act."""
+
+    key = "fake-slow"
+
+    def start(self, request: StartRequest) -> Started:
+        let_others_act()
+        return super().start(request)
+
+
+class FakeMistaken(Fake):
+    """Cannot be made: a mistake of its author."""
+
+    key = "fake-mistaken"
+
+    def __init__(self, *_arguments: Any) -> None:
+        raise ZeroDivisionError("the author's mistake, with a secret")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedOptions(FakeOptions):
+    profile: str = option(default="")
+    region: str = option(default="")
+
+
+class FakePrepared(Provider[PreparedOptions]):
+    """Needs a profile at the service, made for a code and a region, before the first message."""
+
+    key: ClassVar[str] = "fake-prepared"
+    channel = Channel.SMS
+    custody = Custody.LOCAL
+    Options = PreparedOptions
+    preparation_options = ("code", "region")
+
+    @property
+    def needs_preparation(self) -> bool:
+        return not self.options.profile
+
+    def start(self, request: StartRequest) -> Started:
+        if self.needs_preparation:
+            raise exceptions.Misconfigured("there is no profile")
+        asked.append((self.key, request))
+        return Started(reference=self.options.profile)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeOptions(FakeOptions):
+    reference: str = option(default="")
+    verdict: str = option(default="")
+
+
+class FakeJudge(Provider[JudgeOptions]):
+    """Judges answers itself, by a reference of its own for each delivery or the one of its options.
+
+    `verdict` names an error to raise in the place of one.
+    """
+
+    key: ClassVar[str] = "fake-judge"
+    channel = Channel.SMS
+    custody = Custody.REMOTE
+    Options = JudgeOptions
+
+    def start(self, request: StartRequest) -> Started:
+        asked.append((self.key, request))
+        return Started(reference=self.options.reference or f"judge-{len(asked)}")
+
+    def check(self, reference: str, phone: str, code: str) -> bool:
+        questions.append((reference, phone, code))
+        let_others_act()
+        if self.options.verdict:
+            kind = getattr(exceptions, self.options.verdict, None) or RuntimeError
+            raise kind(code)
+        return code == self.options.code
+
+
+class FakeCapitalJudge(FakeJudge):
+    """Judges codes of letters."""
+
+    key = "fake-capital-judge"
+    alphabet = Alphabet.CAPITALS
+
+
+@dataclass(frozen=True, kw_only=True)
+class PresenceOptions(FakeOptions):
+    call_to: str = option(default="+78005553535")
+    lives_seconds: int | None = option(default=None)
+    is_called: bool = option(default=False)
+    trouble: str = option(default="")
+
+
+class FakePresence(Provider[PresenceOptions]):
+    """Waits for a call of the person.
+
+    A call has come in where `calls_in` has the reference, or the option says so. `trouble` names an
+    error to raise in the place of a verdict.
+    """
+
+    key: ClassVar[str] = "fake-presence"
+    channel = Channel.REVERSE_CALL
+    custody = Custody.PRESENCE
+    code_length = 0
+    Options = PresenceOptions
+
+    def start(self, request: StartRequest) -> Started:
+        asked.append((self.key, request))
+        if self.options.error:
+            raise getattr(exceptions, self.options.error)(self.options.words)
+        options, reference = self.options, f"presence-{len(asked)}"
+        return Started(
+            call_to=options.call_to, reference=reference, lives_seconds=options.lives_seconds
+        )
+
+    def poll(self, reference: str, phone: str) -> bool:
+        questions.append((reference, phone, ""))
+        has_called = self.options.is_called or reference in calls_in
+        let_others_act()
+        if self.options.trouble:
+            kind = getattr(exceptions, self.options.trouble, None) or RuntimeError
+            raise kind("the service is down")
+        return has_called
+
+
 class FakeCaptcha(Captcha):
     """Lets pass who says "human"."""
 
@@ -104,3 +260,23 @@ def providers(**entries: dict[str, Any]) -> dict[str, Any]:
         rest = {name: value for name, value in options.items() if name != "kind"}
         written[alias] = {"BACKEND": f"tests.fakes.{kind}", "OPTIONS": rest}
     return written
+
+
+def accounts(**entries: dict[str, Any]) -> dict[str, Any]:
+    """Write PROVIDERS as `providers` does; what is in capitals goes beside BACKEND."""
+    written = {}
+    for alias, entry in entries.items():
+        options = {name: value for name, value in entry.items() if not name.isupper()}
+        beside = {name: value for name, value in entry.items() if name.isupper()}
+        written[alias] = {**providers(**{alias: options})[alias], **beside}
+    return written
+
+
+def store_account(
+    alias: str, options: dict[str, Any] | None = None, *, kind: str = "Fake", **columns: Any
+) -> ProviderAccount:
+    """Store an account in a row, as an operator does; `kind` is the class's name."""
+    row = ProviderAccount(**{"alias": alias, "backend": f"tests.fakes.{kind}", **columns})
+    row.options = options or {}
+    row.save()
+    return row

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_type_hints
 
 from django import forms
-from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.exceptions import ValidationError
 from django.utils.html import escape
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
@@ -108,8 +108,7 @@ class AccountForm(AccountModelForm):
         """Check the options against their schema; what is wrong is said at its field."""
         cleaned = super().clean() or self.cleaned_data
         if self.schema is None:
-            self.options = self.stored
-            return cleaned
+            return cleaned  # nobody knows what the options mean: they stay as they are
         self.options = {}
         is_readable = not self.errors
         default_url = self.schema.base_url
@@ -169,7 +168,7 @@ def _find_schema(backend: str) -> type[ProviderOptions] | None:
     """Find the options of a provider; None for one that is gone, whose accounts can be seen."""
     try:
         return find_provider_class(backend).Options
-    except ImproperlyConfigured:
+    except Exception:  # noqa: BLE001 (a package that is broken may raise anything)
         return None
 
 
@@ -200,7 +199,7 @@ def _make_field(
     allowed = get_args(kind) or (kind,)
     choices = each.metadata.get("choices")
     if choices:
-        none = [NO_CHOICE] if default is None else []
+        none = [] if default in choices else [NO_CHOICE]
         return forms.ChoiceField(**arguments, choices=[*none, *((word, word) for word in choices)])
     if bool in allowed:
         is_open = type(None) in allowed

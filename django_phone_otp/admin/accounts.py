@@ -5,6 +5,7 @@ The form is made from the provider's own schema of options. Secrets go in and ne
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
@@ -97,15 +98,14 @@ class ProviderAccountAdmin(AccountModelAdmin):
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Ask for the provider first: the rest of the form follows from it."""
-        # Those that deliver nothing are for development.
-        hidden = set() if django_settings.DEBUG else {Console.key, LocMem.key}
-        keys = [key for key in list_keys() if key not in hidden]
-        if request.GET.get("backend") in keys:
+        channels = _list_channels()
+        if request.GET.get("backend") in channels:
             return super().add_view(request, form_url, extra_context)
         if not self.has_add_permission(request):
             raise PermissionDenied
-        choices = [(key, channel) for key in keys if (channel := _find_channel(key))]
-        return self._render(request, "choose.html", title=_("Choose a provider"), choices=choices)
+        return self._render(
+            request, "choose.html", title=_("Choose a provider"), choices=channels.items()
+        )
 
     def get_form(
         self,
@@ -150,7 +150,9 @@ class ProviderAccountAdmin(AccountModelAdmin):
         self, request: HttpRequest, obj: ProviderAccount, form: Any, change: bool
     ) -> None:
         """Seal the options; an account that was changed is given another chance at once."""
-        obj.backend, obj.options = form.backend, form.options
+        obj.backend = form.backend
+        if form.schema is not None:
+            obj.options = form.options
         super().save_model(request, obj, form, change)
         transaction.on_commit(lambda: close_breaker(obj.alias), using=obj._state.db)
 
@@ -160,9 +162,10 @@ class ProviderAccountAdmin(AccountModelAdmin):
     def written_options(self, account: ProviderAccount) -> str:
         """List what differs from the defaults; of secrets, that they are there."""
         form = make_form(account.backend, account)
-        hidden = {each.name for each in form.schema_fields() if each.metadata.get("secret")}
+        # SECURITY: what the schema does not know may be a secret that was mistyped.
+        shown = {each.name for each in form.schema_fields() if not each.metadata.get("secret")}
         written = (
-            f"{name} = {'•••' if name in hidden or form.schema is None else value}"
+            f"{name} = {value if name in shown else '•••'}"
             for name, value in sorted(form.stored.items())
         )
         return ", ".join(written) or self.get_empty_value_display()
@@ -323,12 +326,16 @@ class ProviderAccountAdmin(AccountModelAdmin):
         )
 
 
-def _find_channel(key: str) -> str:
-    """Say how a provider reaches people; nothing for one whose package is broken."""
-    try:
-        return str(find_provider_class(key).channel.label)
-    except ImproperlyConfigured:
-        return ""
+def _list_channels() -> dict[str, str]:
+    """Say of each provider how it reaches people; leave out those whose package is broken."""
+    # Those that deliver nothing are for development.
+    hidden = set() if django_settings.DEBUG else {Console.key, LocMem.key}
+    channels = {}
+    for key in list_keys():
+        if key not in hidden:
+            with suppress(Exception):
+                channels[key] = str(find_provider_class(key).channel.label)
+    return channels
 
 
 def describe_state(*, enabled: bool, problem: str, breaker: Breaker) -> str:

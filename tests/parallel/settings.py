@@ -14,6 +14,8 @@ PHONE_OTP = {
     "LIMITS": {"request_ip": "100000/h", "confirm_ip": "100000/h"},
     **json.loads(os.environ["PHONE_OTP_TEST_KEYS"]),
 }
+if "PHONE_OTP_TEST_CACHES" in os.environ:  # one that the processes share
+    CACHES = json.loads(os.environ["PHONE_OTP_TEST_CACHES"])
 # What went wrong in a server, for the message of the test that fails.
 LOGGING = {
     "version": 1,
