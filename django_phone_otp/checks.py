@@ -20,7 +20,7 @@ from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 
 from .captcha import load_captcha
-from .codes import MAX_CODE_LENGTH, Alphabet
+from .codes import MAX_CODE_LENGTH
 from .conf import DEFAULT_LIMITS, KEYS, Rate, Settings
 from .exceptions import InvalidPhone
 from .issuers import load_issuer
@@ -166,7 +166,8 @@ def _check_providers(value: Any) -> Problems:
             yield f"['{alias}'] must be a dict with BACKEND, and OPTIONS where there are any."
         elif set(entry) - PROVIDER_KEYS:
             unknown = ", ".join(sorted(map(str, set(entry) - PROVIDER_KEYS)))
-            yield f"['{alias}'] has keys that do not exist: {unknown}."
+            known = ", ".join(sorted(PROVIDER_KEYS))
+            yield f"['{alias}'] has keys that do not exist: {unknown}. Known: {known}."
         elif not isinstance(entry.get("OPTIONS", {}), Mapping):
             yield f"['{alias}']['OPTIONS'] must be a dict."
         else:
@@ -196,11 +197,10 @@ def _check_provider(entry: Mapping[str, Any], where: str) -> Problems:
             f"{where} delivers nothing: {provider.key} is for development and tests.",
             id="phone_otp.W010",
         )
-    length = provider.code_length
-    is_ours_to_say = type(provider).code_length is None and provider.alphabet is Alphabet.DIGITS
-    if length and is_ours_to_say and length < MIN_CODE_LENGTH:
+    if provider.has_weak_codes:
         yield Error(
-            f"{where} asks for codes of {length} digits: there must be {MIN_CODE_LENGTH} at least.",
+            f"{where} asks for codes of {provider.code_length} digits: there must be "
+            f"{MIN_CODE_LENGTH} at least.",
             hint="NIST SP 800-63B-4, 3.1.3.2. Shorter ones are for channels that force them.",
             id="phone_otp.E007",
         )

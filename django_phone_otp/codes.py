@@ -33,7 +33,7 @@ def make_code(length: int) -> str:
     return "".join(secrets.choice("0123456789") for _ in range(length))
 
 
-@sensitive_variables("code")
+@sensitive_variables()
 def make_digest(code: str, *, alphabet: Alphabet, bound_to: str) -> str:
     """Digest a code for storage: `alphabet$length$hex`.
 
@@ -70,7 +70,7 @@ def is_code(text: str) -> bool:
     return code.isalnum() and len(code) <= MAX_CODE_LENGTH
 
 
-@sensitive_variables("answer")
+@sensitive_variables()
 def matches_any(answer: str, digests: Iterable[str], *, bound_to: str) -> bool:
     """Compare an answer with the digests, in constant time for digests of one shape.
 
@@ -88,5 +88,6 @@ def matches_any(answer: str, digests: Iterable[str], *, bound_to: str) -> bool:
     return found
 
 
+@sensitive_variables()
 def _hmac(text: str, bound_to: str, key: str | bytes) -> str:
     return salted_hmac(_SALT, f"{bound_to}\n{text}", secret=key, algorithm="sha256").hexdigest()

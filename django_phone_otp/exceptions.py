@@ -7,6 +7,7 @@ that no fallback to another provider can hide them.
     PhoneOTPError
     ├── InvalidPhone            the text is not a phone number (also a ValueError)
     ├── ChannelNotOffered       no provider for this number has the channel (also a ValueError)
+    ├── NoAccountInUse          every provider account is switched off or broken
     ├── CodeRequired            the challenge is answered with a code, and none came (a ValueError)
     ├── CodeGone                the provider, who is the judge, knows nothing of a code any more
     ├── BrokenSeal              no key of this site opens the stored options
@@ -39,6 +40,10 @@ class InvalidPhone(PhoneOTPError, ValueError):
 
 class ChannelNotOffered(PhoneOTPError, ValueError):
     """No provider that serves the number has the channel asked for; may be shown to the person."""
+
+
+class NoAccountInUse(PhoneOTPError):
+    """There are provider accounts, but none can be used now: an operator has to see to it."""
 
 
 class CodeRequired(PhoneOTPError, ValueError):

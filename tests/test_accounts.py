@@ -6,7 +6,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from django_phone_otp import conf
-from django_phone_otp.exceptions import ChannelNotOffered
+from django_phone_otp.exceptions import ChannelNotOffered, NoAccountInUse
 from django_phone_otp.flow import request_code
 from django_phone_otp.flow.accounts import (
     Account,
@@ -190,12 +190,42 @@ def test_all_accounts_may_be_rows(post):
     assert post("confirm", challenge=challenge, code=code).status_code == 200
 
 
+def test_a_site_without_an_account_is_misconfigured(phone_otp):
+    phone_otp(PROVIDERS={})
+    with pytest.raises(ImproperlyConfigured, match="is empty and there is no account"):
+        route()
+
+
 @pytest.mark.parametrize("configured", [None, {}])
-def test_a_site_without_an_account_is_misconfigured(phone_otp, configured):
+def test_accounts_that_are_all_switched_off_are_none_in_use(phone_otp, configured):
     phone_otp(PROVIDERS=configured)
     store_account("row", enabled=False)
-    with pytest.raises(ImproperlyConfigured, match="is empty and no account is enabled"):
+    with pytest.raises(NoAccountInUse):
         route()
+
+
+def test_operators_who_have_yet_to_add_an_account_have_none_in_use(phone_otp):
+    phone_otp(PROVIDERS=None)
+    with pytest.raises(NoAccountInUse):
+        route()
+
+
+def test_without_an_account_in_use_the_person_is_told_to_come_back(post, phone_otp, caplog):
+    challenge = post("request", phone=PHONE).json()["challenge"]
+    phone_otp(PROVIDERS=None, RESEND_WAITS=[0])
+    answers = [post("request", phone=PHONE), post("resend", challenge=challenge)]
+    assert [(each.status_code, each.json()["code"]) for each in answers] == [
+        (503, "unavailable")
+    ] * 2
+    assert "no_account_in_use" in caplog.text
+
+
+@pytest.mark.parametrize("regions", [5, True, 1.5, "RU", [5], [["RU"]], {"RU": 1}])
+def test_a_row_with_regions_that_are_none_costs_nobody_a_login(post, regions):
+    store_account("row", backend="locmem", regions=regions)
+    assert post("request", phone=PHONE).json()["state"] == "sent"
+    (entry,) = [each for each in list_entries(conf.read()) if each.is_row]
+    assert entry.problem == "account 'row': regions must be a list of texts"
 
 
 @pytest.mark.parametrize("configured", [None, {}])

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django_phone_otp import conf
 from django_phone_otp.choices import DeliveryOutcome
 from django_phone_otp.exceptions import DeliveryError
-from django_phone_otp.flow import request_code, try_account
+from django_phone_otp.flow import breakers, request_code, try_account
 from django_phone_otp.flow.accounts import Account, find_route, load_account
 from django_phone_otp.flow.breakers import FAILURES, Breaker, Breakers, close_breaker, read_breakers
 from django_phone_otp.flow.deliveries import CONSEQUENCES
@@ -72,8 +72,11 @@ def route() -> list[Account]:
 
 
 def chosen() -> list[str]:
-    """Name the accounts that a request would try now; it may take the try of a half-open one."""
-    return [each.alias for each in Breakers(route()).choose()]
+    """Name the accounts that a request would try now, those that are passed over last.
+
+    It may take the turn of a half-open one.
+    """
+    return [each.alias for each in Breakers(route()).walk()]
 
 
 def note(outcome: DeliveryOutcome, alias: str = "first") -> None:
@@ -249,7 +252,7 @@ def test_a_route_that_another_is_passed_over_on_keeps_its_order(phone_otp):
     phone_otp(PROVIDERS=providers(a={}, first={}, b={}))
     for _ in range(5):
         note(DeliveryOutcome.UNAVAILABLE)
-    assert chosen() == ["a", "b"]
+    assert chosen() == ["a", "b", "first"]
 
 
 def test_an_account_whose_breaker_is_open_is_asked_where_the_channel_leaves_no_other(
@@ -296,7 +299,8 @@ def _half_open(configure, clock):
 
 @pytest.mark.usefixtures("_half_open")
 def test_one_request_at_a_time_tries_a_half_open_account():
-    assert [chosen() for _ in range(3)] == [["first", "second"], ["second"], ["second"]]
+    passed_over = ["second", "first"]
+    assert [chosen() for _ in range(3)] == [["first", "second"], passed_over, passed_over]
 
 
 @pytest.mark.usefixtures("_half_open")
@@ -324,13 +328,45 @@ def test_after_a_try_that_succeeded_it_takes_five_failures_again(configure):
 
 
 @pytest.mark.usefixtures("_half_open")
-def test_a_try_that_fails_opens_the_breaker_again(configure, clock):
+def test_a_try_that_fails_opens_the_breaker_again_for_twice_as_long(configure, clock):
     configure(first="Misconfigured")
     seen = [tried()]
-    for seconds in (0, 59, 1):
+    for seconds in (0, 119, 1):
         clock.shift(seconds)
         seen.append(tried())
     assert seen == [["first", "second"], ["second"], ["second"], ["first", "second"]]
+
+
+def test_a_breaker_opens_for_a_quarter_of_an_hour_at_most(configure):
+    configure()
+    for _ in range(15):
+        note(DeliveryOutcome.MISCONFIGURED)
+    until = breaker().open_until
+    assert until
+    assert (until - timezone.now()).total_seconds() == 900
+
+
+@pytest.mark.usefixtures("_half_open")
+def test_an_account_that_nobody_got_to_keeps_its_turn(phone_otp):
+    phone_otp(PROVIDERS=providers(second={}, first={}))
+    request_code(PHONE)  # the first of the route takes it
+    phone_otp(PROVIDERS=providers(first={}, second={}))
+    assert chosen() == ["first", "second"]
+
+
+@pytest.mark.usefixtures("_half_open")
+def test_what_is_withheld_takes_nobodys_turn(phone_otp):
+    phone_otp(SIGNUP=False)
+    request_code("+79244501099")
+    assert tried() == ["first"]
+
+
+@pytest.mark.parametrize("garbage", ["abc", float("nan"), 1e30, [], {}, b"x"])
+def test_what_others_put_into_the_cache_says_nothing(configure, garbage):
+    fail(configure)
+    cache.set(breakers._key("first", "open_until"), garbage)
+    assert breaker() == Breaker()
+    assert chosen() == ["first", "second"]
 
 
 @pytest.mark.usefixtures("_half_open")
@@ -339,7 +375,7 @@ def test_a_try_that_never_ends_is_followed_by_another_a_minute_later(clock):
     for seconds in (59, 1):
         clock.shift(seconds)
         seen.append(chosen())
-    assert seen == [["first", "second"], ["second"], ["first", "second"]]
+    assert seen == [["first", "second"], ["second", "first"], ["first", "second"]]
 
 
 @pytest.mark.usefixtures("_half_open")
@@ -414,7 +450,7 @@ def test_an_alias_may_be_any_text(phone_otp, alias, recwarn):
     phone_otp(PROVIDERS=providers(**{alias: {}}, second={}))
     for _ in range(5):
         note(DeliveryOutcome.UNAVAILABLE, alias)
-    assert chosen() == ["second"]
+    assert chosen() == ["second", alias]
     assert not [each for each in recwarn if "memcached" in str(each.message)]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from django_phone_otp.models import (
     DeliveryAttempt,
     PhoneChallenge,
     PhoneLedger,
+    ProviderAccount,
     UserPhone,
 )
 from tests import fakes
@@ -433,7 +435,7 @@ def test_what_is_withheld_passes_over_a_full_account():
 @pytest.mark.usefixtures("_closed")
 def test_what_is_withheld_looks_sent_where_all_accounts_are_full():
     assert [ask(PHONE), ask(PHONE)] == ["a", "b"]
-    assert [ask(OTHER), ask(PHONE)] == ["a", "a"]
+    assert [ask(OTHER), ask(PHONE)] == ["b", "b"]
     assert DeliveryAttempt.objects.filter(outcome="sent").count() == 2
     assert len(fakes.asked) == 2
 
@@ -563,3 +565,41 @@ def test_the_wait_is_true_to_the_second(gaps, limit):
     told = wait(ledger, now, limit)
     assert wait(ledger, now + timedelta(seconds=told), limit) == 0
     assert not told or wait(ledger, now + timedelta(seconds=told - 1), limit) > 0
+
+
+# What must not widen a budget
+
+
+def test_a_persons_time_zone_begins_no_new_day(phone_otp):
+    phone_otp(PROVIDERS=accounts(a={"DAILY_LIMIT": 2}))
+    sent = []
+    for zone in ["Pacific/Kiritimati", "Pacific/Pago_Pago"] * 2:
+        with timezone.override(zone):
+            sent.append(ask())
+    assert sent == ["a", "a", "delivery_failed", "delivery_failed"]
+
+
+def test_a_day_that_is_over_does_not_come_back():
+    assert [take(today=TOMORROW), take(today=TODAY), take(today=TOMORROW)] == [True, True, False]
+    assert (ledger().day, ledger().sent_count) == (TOMORROW, 2)
+
+
+@pytest.mark.parametrize("column", ["daily_limit", "phone_daily_limit"])
+def test_a_limit_of_none_lets_none_through(phone_otp, column):
+    phone_otp(PROVIDERS=None)
+    store_account("a")
+    ProviderAccount.objects.update(**{column: 0})
+    assert ask() in {"delivery_failed", "too_many_requests"}
+    assert fakes.asked == []
+
+
+@pytest.mark.usefixtures("_closed")
+def test_s11_a_second_account_is_asked_by_a_resend_alone(post, phone_otp):
+    routes = accounts(a={"kind": "FakeCall", "error": "RecipientUnreachable"}, b={})
+    phone_otp(PROVIDERS=routes)
+    shown = []
+    for phone in (PHONE, OTHER):
+        first = post("request", phone=phone).json()
+        again = post("resend", challenge=first["challenge"]).json()
+        shown.append([(each["channel"], each["code_length"]) for each in (first, again)])
+    assert shown == [[("flash_call", 4), ("sms", 6)]] * 2

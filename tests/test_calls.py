@@ -477,10 +477,10 @@ def two(post, challenge, clock) -> tuple[str, str]:
 def test_where_two_await_a_call_of_a_phone_it_counts_for_neither(post, show, two, caplog, whose):
     for challenge in two:
         call_in(challenge)
-    assert show(two[whose]).json()["state"] == "sent"
+    assert show(two[whose]).json()["state"] == "cancelled"
     cache.clear()
-    response = post("confirm", challenge=two[whose])
-    assert (response.status_code, response.json()["code"]) == (400, "call_awaited")
+    codes = [post("confirm", challenge=each).json()["code"] for each in two]
+    assert codes == ["challenge_closed"] * 2
     assert "call_ambiguous account=calls" in caplog.text
 
 
@@ -982,3 +982,34 @@ def test_a_call_is_awaited_where_it_is_written(post, show, settings):
     cache.clear()
     assert show(challenge).json()["state"] == "verified"
     assert post("confirm", challenge=challenge).status_code == 200
+
+
+# Without a number
+
+
+def test_a_call_to_nowhere_is_awaited_by_nobody(post, configure, show):
+    configure(error="ProviderUnavailable")
+    challenge = post("request", phone=PHONE).json()["challenge"]
+    fakes.calls_in.add("")
+    response = post("confirm", challenge=challenge)
+    assert (response.status_code, response.json()) == (400, {"code": ["This field is required."]})
+    assert show(challenge).json()["state"] == "failed"
+    assert fakes.questions == []
+
+
+def test_a_proven_phone_that_is_disabled_since_logs_nobody_in(post, challenge, show):
+    call_in(challenge)
+    assert show(challenge).json()["state"] == "verified"
+    PhoneLedger.objects.update(disabled_at=NOW)
+    assert post("confirm", challenge=challenge).status_code == 400
+
+
+def test_a_call_that_came_in_is_told_as_such(challenge, show):
+    call_in(challenge)
+    assert show(challenge).json()["hint"] == "Your call has come in."
+
+
+def test_nobody_else_is_asked_while_a_slow_provider_is(challenge, show):
+    fakes.meanwhile.append(lambda: show(challenge))
+    show(challenge)
+    assert len(fakes.questions) == 1

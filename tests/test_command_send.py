@@ -228,7 +228,7 @@ class TestRoute:
         assert run() == f"texts (service): uncertain: maybe sent, timeout, 0 ms\n{HINT}"
 
     def test_without_any_account_it_says_so(self):
-        assert run_refused() == ("", "PHONE_OTP['PROVIDERS'] is empty and no account is enabled.")
+        assert run_refused() == ("", "PHONE_OTP['PROVIDERS'] is empty and there is no account.")
 
     def test_a_phone_of_the_tests_gets_no_message(self, phone_otp):
         phone_otp(TEST_PHONES={PHONE: {"code": "012345", "until": "2999-01-01"}})

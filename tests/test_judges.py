@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from django_phone_otp.models import ConfirmAttempt, PhoneChallenge, PhoneLedger
+from django_phone_otp.models import ConfirmAttempt, PhoneChallenge, PhoneLedger, UserPhone
 from tests import fakes
 from tests.conftest import PHONE
 from tests.fakes import providers, store_account
@@ -371,3 +373,42 @@ def test_s11_no_judge_is_asked_about_what_was_never_sent(post, challenge, is_new
     post("confirm", challenge=challenge, code="999999")
     asked_about = [reference for reference, _phone, _code in fakes.questions]
     assert asked_about == (["judge-1"] if is_newest else ["judge-2"])
+
+
+# What was compared counts
+
+
+@pytest.mark.parametrize("verdict", ["CodeGone", "RecipientLimited", "Misconfigured"])
+def test_s06_a_wrong_code_of_ours_counts_whatever_the_judge_before_it_says(
+    post, phone_otp, challenge, verdict
+):
+    routes = providers(judge={**JUDGE, "verdict": verdict}, texts={})
+    phone_otp(PROVIDERS=routes)
+    post("resend", challenge=challenge)
+    response = post("confirm", challenge=challenge, code="999999")
+    assert (response.json()["code"], failures_count()) == ("wrong_code", 1)
+
+
+def test_s04_four_digits_are_alone_beside_a_judge_too(post, phone_otp, challenge):
+    phone_otp(PROVIDERS=providers(judge=JUDGE, calls={"kind": "FakeCall", "code": "4271"}))
+    post("resend", challenge=challenge)
+    assert post("confirm", challenge=challenge, code=CODE).json()["code"] == "wrong_code"
+
+
+@pytest.mark.parametrize("verdict", ["", "CodeGone", "RecipientLimited", "Misconfigured"])
+def test_s11_a_judge_tells_nothing_while_sign_up_is_closed(
+    post, phone_otp, configure, django_user_model, verdict
+):
+    known, unknown = PHONE, "+79244501004"
+    UserPhone.objects.create(user=django_user_model.objects.create_user("known"), phone=known)
+    phone_otp(SIGNUP=False)
+    seen = []
+    for phone in (known, unknown):
+        configure()
+        challenge = post("request", phone=phone).json()["challenge"]
+        configure(verdict=verdict)
+        with CaptureQueriesContext(connection) as queries:
+            response = post("confirm", challenge=challenge, code="999999")
+        seen.append((response.status_code, response.json(), len(queries)))
+    assert seen[0] == seen[1]
+    assert seen[0][1]["code"] == "wrong_code"

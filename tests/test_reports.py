@@ -42,7 +42,7 @@ def test_s13_a_misconfigured_provider_reports_no_secret(post, phone_otp):
     with pytest.raises(ImproperlyConfigured) as caught:
         post("request", phone=PHONE)
     html = report(caught)
-    assert "_read_accounts" in html
+    assert "find_accounts" in html
     assert TOKEN not in html
 
 

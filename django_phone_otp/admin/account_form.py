@@ -34,7 +34,7 @@ class RegionsField(forms.CharField):
 
     def prepare_value(self, value: Any) -> Any:
         """Write a list as text."""
-        return ", ".join(value) if isinstance(value, list) else value
+        return ", ".join(map(str, value)) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> Any:
         """Read a list; raises `ValidationError` for what is no region."""
@@ -133,7 +133,9 @@ class AccountForm(AccountModelForm):
 
     def _check_options(self, schema: type[ProviderOptions]) -> None:
         try:
-            problems = schema.parse(self.options)[1]
+            parsed, problems = schema.parse(self.options)
+            if parsed and find_provider_class(self.backend)(parsed).has_weak_codes:
+                problems = [str(_("Codes must have six digits at least."))]
         except Exception as error:  # noqa: BLE001 (a mistake of a third party's class may be any)
             # SECURITY: its words may hold a secret.
             self.add_error(None, type(error).__name__)

@@ -6,6 +6,7 @@ The form is made from the provider's own schema of options. Secrets go in and ne
 from __future__ import annotations
 
 from contextlib import suppress
+from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
@@ -32,7 +33,8 @@ from ..exceptions import InvalidPhone
 from ..flow import Client, try_account
 from ..flow.accounts import list_entries, read_row
 from ..flow.breakers import Breaker, close_breaker, read_breakers
-from ..flow.inspection import describe, inspect_accounts
+from ..flow.budgets import today
+from ..flow.inspection import describe, inspect_accounts, needs_preparation
 from ..flow.transactions import outside_transactions
 from ..models import AccountLedger, ProviderAccount
 from ..phone import MAX_TYPED_LENGTH
@@ -46,6 +48,7 @@ else:
     AccountModelAdmin = admin.ModelAdmin
 
 SEND_TRIAL = "phone_otp.send_trial"
+CHECK_SECONDS = 10  # then no further account is asked: a worker of the site waits all the time
 
 
 class TrialForm(forms.Form):
@@ -99,8 +102,10 @@ class ProviderAccountAdmin(AccountModelAdmin):
     ) -> HttpResponse:
         """Ask for the provider first: the rest of the form follows from it."""
         channels = _list_channels()
-        if request.GET.get("backend") in channels:
-            return super().add_view(request, form_url, extra_context)
+        backend = request.GET.get("backend")
+        if backend in channels:
+            title = _("Add an account of %(provider)s") % {"provider": backend}
+            return super().add_view(request, form_url, {"title": title, **(extra_context or {})})
         if not self.has_add_permission(request):
             raise PermissionDenied
         return self._render(
@@ -175,12 +180,16 @@ class ProviderAccountAdmin(AccountModelAdmin):
         """Say whether the account is used, cannot be, or is passed over for a while."""
         entry = read_row(account)
         breaker = read_breakers([account.alias])[account.alias]
-        return describe_state(enabled=entry.enabled, problem=entry.problem, breaker=breaker)
+        problem = entry.problem
+        if entry.account and needs_preparation(entry.account):
+            problem = str(_("choose “Check reachability and balance” first"))
+        return describe_state(enabled=entry.enabled, problem=problem, breaker=breaker)
 
     @admin.display(description=_("regions"))
     def written_regions(self, account: ProviderAccount) -> str:
         """List the regions; a dash for all."""
-        return ", ".join(account.regions) or self.get_empty_value_display()
+        regions = account.regions if isinstance(account.regions, list) else [account.regions]
+        return ", ".join(map(str, regions)) or self.get_empty_value_display()
 
     @admin.display(description=_("messages today"))
     def messages_today(self, account: ProviderAccount) -> str:
@@ -188,7 +197,7 @@ class ProviderAccountAdmin(AccountModelAdmin):
         if account.daily_limit is None:
             return self.get_empty_value_display()
         ledger = AccountLedger.objects.filter(alias=account.alias).first()
-        is_today = ledger is not None and ledger.day == timezone.localdate()
+        is_today = ledger is not None and ledger.day == today()
         return f"{ledger.sent_count if ledger and is_today else 0} / {account.daily_limit}"
 
     def changelist_view(
@@ -230,9 +239,15 @@ class ProviderAccountAdmin(AccountModelAdmin):
 
     @admin.action(description=_("Check reachability and balance"), permissions=["view"])
     def check_accounts(self, request: HttpRequest, queryset: QuerySet[ProviderAccount]) -> None:
-        """Ask the services; what has to be made there before the first message is made now."""
+        """Ask the services; whoever may change accounts has made there what has to be made."""
+        prepare = self.has_change_permission(request)
+        began = monotonic()
         for account in queryset:
-            for inspection in inspect_accounts(conf.read(), alias=account.alias):
+            if monotonic() - began > CHECK_SECONDS:
+                text = _("%(alias)s: not asked, the others took too long.")
+                self.message_user(request, text % {"alias": account.alias}, messages.WARNING)
+                continue
+            for inspection in inspect_accounts(conf.read(), alias=account.alias, prepare=prepare):
                 level = messages.ERROR if inspection.is_broken else messages.SUCCESS
                 self.message_user(request, f"{account.alias}: {describe(inspection)}", level)
 

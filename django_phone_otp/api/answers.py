@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from rest_framework.response import Response
 
 from ..choices import Refusal, State
@@ -53,6 +54,8 @@ def show_challenge(
     }
     if challenge.awaits_call:
         body["call_to"] = challenge.call_to
+        if state == State.VERIFIED and challenge.spent_at is None:
+            body["hint"] = _("Your call has come in.")
     return Response(body, status=status)
 
 

@@ -18,7 +18,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from ..choices import Custody
 from ..conf import Settings
-from ..exceptions import BrokenSeal, ChannelNotOffered
+from ..exceptions import BrokenSeal, ChannelNotOffered, NoAccountInUse
 from ..models import AccountLedger, ProviderAccount
 from ..phone import Phone
 from ..providers import REGISTRY, Provider, load_provider
@@ -76,14 +76,17 @@ def find_route(
     """Give the accounts to try, in order; empty when none serves the number.
 
     With a `channel` only those that offer it; raises `ChannelNotOffered` when none of the others
-    does. The accounts behind the one `after` come first: a person who asks again was not reached by
-    it. With `discreet` those are left out that could not be imitated for an unknown phone: nobody
-    can invent a number to call.
+    does, and `NoAccountInUse` when there is nothing to send with. The accounts behind the one
+    `after` come first: a person who asks again was not reached by it. With `discreet` those are
+    left out that could not be imitated for an unknown phone: nobody can invent a number to call.
     """
     test_phone = _find_test_phone(phone, settings)
     if test_phone:
         return [test_phone]
-    accounts = _find_accounts(settings)
+    accounts = find_accounts(settings)
+    if not accounts:
+        logger.error("no_account_in_use")
+        raise NoAccountInUse("every account is switched off or broken")
     aliases = settings.routes.get(phone.region, settings.routes.get("*"))
     if aliases is None:
         ordered = sorted(accounts.values(), key=lambda each: each.priority)
@@ -108,7 +111,7 @@ def _move_on(route: Sequence[Account], after: str) -> list[Account]:
 
 def find_account(alias: str, settings: Settings) -> Account | None:
     """Find the account that made a delivery, to ask it about it."""
-    return _find_accounts(settings).get(alias)
+    return find_accounts(settings).get(alias)
 
 
 def load_account(alias: str, settings: Settings) -> Account:
@@ -157,23 +160,19 @@ def _with_kept(account: Account, ledger: AccountLedger) -> Account:
     return replace(account, provider=type(provider)(options)) if kept else account
 
 
-def _find_accounts(settings: Settings) -> dict[str, Account]:
-    accounts = _read_accounts(settings)
-    if accounts:
-        return accounts
-    if not django_settings.DEBUG:
-        raise ImproperlyConfigured("PHONE_OTP['PROVIDERS'] is empty and no account is enabled.")
-    return {"console": Account("console", Console(ProviderOptions()))}
-
-
-def _read_accounts(settings: Settings) -> dict[str, Account]:
+def find_accounts(settings: Settings) -> dict[str, Account]:
     """Give the accounts that can be used, by their aliases.
 
     A broken row is told to operators and costs nobody a login; a broken setting is a mistake of the
     site's code, and raised.
     """
+    entries = list_entries(settings)
+    if not entries and django_settings.DEBUG:
+        return {"console": Account("console", Console(ProviderOptions()))}
+    if not entries and settings.providers is not None:  # else the operators have yet to add one
+        raise ImproperlyConfigured("PHONE_OTP['PROVIDERS'] is empty and there is no account.")
     usable = []
-    for entry in list_entries(settings):
+    for entry in entries:
         if entry.problem and not entry.is_row:
             raise ImproperlyConfigured(entry.problem)
         if entry.problem and entry.enabled:
@@ -218,16 +217,20 @@ def read_row(row: ProviderAccount) -> Entry:
 
 def _load_row(row: ProviderAccount) -> tuple[Account | None, str]:
     """Make an account from a row, or say why it cannot be made."""
+    setting = f"account '{row.alias}'"
     try:
-        provider = load_provider(row.backend, row.options, setting=f"account '{row.alias}'")
+        provider = load_provider(row.backend, row.options, setting=setting)
     except Exception as error:  # noqa: BLE001 (as above)
         return None, _explain(error)
+    regions = row.regions
+    if not isinstance(regions, list) or not all(isinstance(each, str) for each in regions):
+        return None, f"{setting}: regions must be a list of texts"
     limit = row.phone_daily_limit
     account = Account(
         alias=row.alias,
         provider=provider,
         priority=row.priority,
-        regions=tuple(row.regions),
+        regions=tuple(regions),
         daily_limit=row.daily_limit,
         phone_daily_limit=provider.phone_daily_limit if limit is None else limit,
     )
@@ -243,7 +246,9 @@ def _explain(error: Exception) -> str:
 @sensitive_variables("entry")
 def _find_test_phone(phone: Phone, settings: Settings) -> Account | None:
     entry = settings.test_phones.get(phone.e164)
-    if entry is None or _as_date(entry["until"]) < timezone.localdate():
+    # Where the site is: the person's own time zone may be active.
+    today = timezone.localdate(timezone=timezone.get_default_timezone())
+    if entry is None or _as_date(entry["until"]) < today:
         return None
     return Account("test-phone", FixedCode(FixedCodeOptions(code=entry["code"])))
 

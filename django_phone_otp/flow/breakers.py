@@ -6,10 +6,11 @@ it over until that one is through. Losing the cache costs a few slow requests, a
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from typing import Any
 
 from django.core.cache import cache
 from django.utils import timezone
@@ -20,7 +21,8 @@ from .accounts import Account
 logger = logging.getLogger(__name__)
 
 FAILURES_COUNT = 5  # in a row; then the breaker opens
-OPEN_SECONDS = 60
+OPEN_SECONDS = 60  # the first time; each try that fails doubles it, so few people are the ones
+MAX_OPEN_SECONDS = 900
 # As long as the slowest provider may take: the request that tries may die and tell nobody.
 PROBE_SECONDS = 60
 MEMORY_SECONDS = 3_600
@@ -55,20 +57,31 @@ class Breaker:
 
 
 class Breakers:
-    """The breakers of a route, as they are when it is walked."""
+    """The breakers of a route, as they are when the walk begins."""
 
     def __init__(self, route: Sequence[Account]) -> None:
         self._route = route
         self._known = read_breakers([each.alias for each in route])
 
-    def choose(self) -> list[Account]:
-        """Give the route without the accounts that are passed over.
+    def walk(self, *, is_withheld: bool = False) -> Iterator[Account]:
+        """Give the accounts to ask, one by one, as the walk gets to them.
 
-        Where that would leave nobody the route stays as it is: to ask a service that has failed is
-        better than to ask none.
+        Those that are passed over come last: to ask a service that has failed is better than to ask
+        none. Of requests that get to an account that is half open one asks it in its place; one
+        that is withheld takes nobody's turn.
         """
         now = timezone.now()
-        return [each for each in self._route if self._lets_pass(each, now)] or list(self._route)
+        passed_over = []
+        for account in self._route:
+            breaker = self._known[account.alias]
+            is_open = breaker.is_open(now)
+            if not is_withheld and breaker.is_half_open(now):
+                is_open = not self._take_turn(account)
+            if is_open:
+                passed_over.append(account)
+            else:
+                yield account
+        yield from passed_over
 
     def note(self, account: Account, outcome: DeliveryOutcome) -> None:
         """Take what a delivery came to into account."""
@@ -78,13 +91,12 @@ class Breakers:
                 _count_failure(account.alias)
             elif outcome == DeliveryOutcome.SENT and has_failed:
                 close_breaker(account.alias)
+            elif has_failed:
+                cache.delete(_key(account.alias, "probe"))  # nothing was learnt: the next one tries
         except Exception as error:  # noqa: BLE001 (each cache backend has errors of its own)
             logger.error("cache_unavailable breaker=%s error=%s", account.alias, _name(error))
 
-    def _lets_pass(self, account: Account, now: datetime) -> bool:
-        breaker = self._known[account.alias]
-        if not breaker.is_half_open(now):
-            return not breaker.is_open(now)
+    def _take_turn(self, account: Account) -> bool:
         try:
             return bool(cache.add(_key(account.alias, "probe"), 1, PROBE_SECONDS))
         except Exception as error:  # noqa: BLE001 (as above)
@@ -101,7 +113,7 @@ def read_breakers(aliases: Iterable[str]) -> dict[str, Breaker]:
         logger.error("cache_unavailable breaker=all error=%s", _name(error))
         found = {}
     return {
-        alias: Breaker(found.get(failures, 0), _as_time(found.get(open_until)))
+        alias: _read_breaker(found.get(failures), found.get(open_until))
         for alias, (failures, open_until) in keys.items()
     }
 
@@ -119,7 +131,9 @@ def _count_failure(alias: str) -> None:
     failures_count = cache.incr(_key(alias, "failures"))
     if failures_count < FAILURES_COUNT:
         return
-    until = timezone.now() + timedelta(seconds=OPEN_SECONDS)
+    doublings = min(failures_count - FAILURES_COUNT, 10)
+    seconds = min(OPEN_SECONDS * 2**doublings, MAX_OPEN_SECONDS)
+    until = timezone.now() + timedelta(seconds=seconds)
     cache.set(_key(alias, "open_until"), until.timestamp(), MEMORY_SECONDS)
     cache.delete(_key(alias, "probe"))
     logger.error("breaker_opened account=%s failures_count=%s", alias, failures_count)
@@ -130,8 +144,13 @@ def _key(alias: str, what: str) -> str:
     return f"phone_otp.breaker.{sha256(alias.encode()).hexdigest()[:32]}.{what}"
 
 
-def _as_time(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+def _read_breaker(failures_count: Any, open_until: Any) -> Breaker:
+    """Read what the cache has; what others have put there says nothing."""
+    try:
+        until = None if open_until is None else datetime.fromtimestamp(open_until, UTC)
+        return Breaker(int(failures_count or 0), until)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return Breaker()
 
 
 def _name(error: Exception) -> str:

@@ -5,6 +5,7 @@ Nothing is given back when the provider then fails: it may count the message as 
 """
 
 import logging
+from datetime import date
 
 from django.utils import timezone
 
@@ -21,6 +22,11 @@ PHONE_IS_FULL = Consequence(DeliveryOutcome.OVER_BUDGET, refusal=Refusal.TOO_MAN
 DAY_IS_FULL = Consequence(DeliveryOutcome.OVER_BUDGET)
 
 
+def today() -> date:
+    """Give the date where the site is; the person's own time zone may be active."""
+    return timezone.localdate(timezone=timezone.get_default_timezone())
+
+
 def take_from_budgets(
     account: Account, challenge: PhoneChallenge, settings: Settings, *, is_withheld: bool = False
 ) -> Delivery | None:
@@ -31,7 +37,7 @@ def take_from_budgets(
     """
     length = account.code_length(settings)
     seconds, detail = _find_other_call(account, challenge)
-    if not seconds and account.phone_daily_limit:
+    if not seconds and account.phone_daily_limit is not None:
         seconds = _take_of_phone(account, challenge)
         detail = f"{account.phone_daily_limit} messages to this phone in 24 hours"
     if seconds:
@@ -45,7 +51,7 @@ def take_from_budgets(
     if account.daily_limit is None or AccountLedger.primary().take_message(
         account.alias,
         limit=account.daily_limit,
-        today=timezone.localdate(),
+        today=today(),
         count=0 if is_withheld else 1,
     ):
         return None
@@ -80,6 +86,8 @@ def _take_of_phone(account: Account, challenge: PhoneChallenge) -> int:
     """
     ledgers, ledger = PhoneLedger.primary(), challenge.ledger
     limit = account.phone_daily_limit or 0
+    if limit < 1:
+        return limits.DAY_SECONDS
     while True:
         now = timezone.now()
         seconds = limits.seconds_until_account(ledger, account.alias, limit, now)

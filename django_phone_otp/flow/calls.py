@@ -6,6 +6,7 @@ seconds. No try is taken: whoever has not called can guess nothing.
 
 import logging
 from datetime import timedelta
+from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.cache import cache
@@ -15,6 +16,7 @@ from .. import conf
 from ..choices import Refusal
 from ..conf import Settings
 from ..models import PhoneChallenge
+from ..providers import Provider
 from . import limits
 from .accounts import find_account
 from .client import UNKNOWN_CLIENT, Client
@@ -43,7 +45,7 @@ def look_at_challenge(
 
 def confirm_call(challenge: PhoneChallenge, settings: Settings, client: Client) -> Answer:
     """Answer a challenge with the person's call: verified, `CALL_AWAITED`, or another refusal."""
-    if _is_proven(challenge, settings):
+    if _is_proven(challenge, settings) and not challenge.ledger.disabled_at:
         return Answer(challenge=challenge)  # somebody looked at it after the call
     denial = _deny(challenge, settings)
     if denial:
@@ -73,13 +75,10 @@ def _deny(challenge: PhoneChallenge, settings: Settings) -> Denial | None:
 
 def _has_called(challenge: PhoneChallenge, settings: Settings) -> bool | None:
     """Ask the provider, unless it was asked a moment ago; None when it gives no verdict."""
-    account = find_account(challenge.account, settings)
     try:
-        if not cache.add(f"phone_otp.poll.{challenge.pk}", 1, POLL_SECONDS):
-            return False
+        account = find_account(challenge.account, settings)
         if account:
-            has_called = account.provider.poll(challenge.provider_ref, challenge.phone)
-            return has_called and _is_alone(challenge)
+            return _poll(challenge, account.provider)
     except Exception as error:  # noqa: BLE001 (a provider's class, or the cache's, may raise any)
         reason = type(error).__name__
     else:
@@ -88,14 +87,26 @@ def _has_called(challenge: PhoneChallenge, settings: Settings) -> bool | None:
     return None
 
 
+def _poll(challenge: PhoneChallenge, provider: Provider[Any]) -> bool:
+    """Ask the provider, one request at a time for each challenge, however slow it is."""
+    key = f"phone_otp.poll.{challenge.pk}"
+    if not cache.add(key, 1, provider.options.timeout + POLL_SECONDS):
+        return False
+    try:
+        has_called = provider.poll(challenge.provider_ref, challenge.phone)
+    finally:
+        cache.set(key, 1, POLL_SECONDS)
+    return has_called and _is_alone(challenge)
+
+
 def _is_alone(challenge: PhoneChallenge) -> bool:
     """Say whether the call can be meant for nobody else.
 
     SECURITY: `flow.budgets` lets no second challenge of a phone await a call; where two were made
-    at one moment all the same, nobody can know whose call it is, and it counts for neither.
+    at one moment all the same, nobody can know whose call it is. It counts for neither, and all of
+    them are closed: the one that is left over must not have it later.
     """
-    others = PhoneChallenge.primary().awaiting_call_beside(challenge, timezone.now())
-    is_alone = not others.exists()
-    if not is_alone:
+    if PhoneChallenge.primary().cancel_ambiguous_calls(challenge, timezone.now()):
         logger.warning("call_ambiguous account=%s", challenge.account)
-    return is_alone
+        return False
+    return True

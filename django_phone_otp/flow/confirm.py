@@ -1,6 +1,7 @@
 """Answer with a code: the way of an answer, in order. Layer 4."""
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -14,11 +15,11 @@ from ..conf import Settings
 from ..exceptions import CodeGone, CodeRequired, RecipientLimited
 from ..models import PhoneChallenge
 from . import limits
-from .accounts import find_account
+from .accounts import Account, find_accounts
 from .calls import confirm_call
 from .client import UNKNOWN_CLIENT, Client
 from .limits import Denial
-from .request import find_challenge
+from .request import find_challenge, is_discreet
 from .verdicts import Answer, refuse, settle
 
 logger = logging.getLogger(__name__)
@@ -60,7 +61,10 @@ def confirm_code(
         return refuse(_explain_lost_try(challenge, settings, now), challenge, client)
     verdict = _judge(challenge, code, settings, now)
     if isinstance(verdict, Denial):
-        return refuse(verdict, challenge, client)
+        if not is_discreet(challenge.purpose, settings):
+            return refuse(verdict, challenge, client)
+        # SECURITY: an unknown phone has no judge that could fail.
+        verdict = False
     return settle(challenge, verdict, settings, client)
 
 
@@ -72,29 +76,38 @@ def _judge(
 
     Gives a denial when nobody has a verdict.
     """
-    if codes.matches_any(code, challenge.valid_digests(now), bound_to=challenge.bound_to):
+    digests = challenge.valid_digests(now)
+    is_right = codes.matches_any(code, digests, bound_to=challenge.bound_to)
+    judges = challenge.judges(now)
+    # SECURITY: while sign-up is closed the accounts are read for all, known and unknown.
+    is_read = judges or is_discreet(challenge.purpose, settings)
+    accounts = find_accounts(settings) if is_read else {}
+    if is_right:
         return True
     verdicts = [
-        _ask_judge(alias, reference, challenge, code, settings, now)
-        for alias, reference in challenge.judges(now)
+        _ask_judge(alias, reference, accounts, challenge, code, settings, now)
+        for alias, reference in judges
     ]
     if True in verdicts:
         return True
-    # One "no" is a verdict, whoever could not say anything.
+    # SECURITY: one "no" is a verdict, whoever could not say anything: the answer was compared, and
+    # counts as a wrong one.
     denials = [each for each in verdicts if isinstance(each, Denial)]
-    return denials[0] if denials and len(denials) == len(verdicts) else False
+    has_compared = digests or len(denials) < len(verdicts)
+    return denials[0] if denials and not has_compared else False
 
 
 @sensitive_variables("code", "cleaned")
 def _ask_judge(
     alias: str,
     reference: str,
+    accounts: Mapping[str, Account],
     challenge: PhoneChallenge,
     code: str,
     settings: Settings,
     now: datetime,
 ) -> bool | Denial:
-    account = find_account(alias, settings)
+    account = accounts.get(alias)
     if account is None:
         logger.error("judge_unavailable account=%s reason=%s", alias, "the account is gone")
         return Denial(Refusal.UNAVAILABLE)

@@ -29,25 +29,30 @@ def dispatch(
 ) -> Denial | None:
     """Send one code for a challenge. Sends, costs money, writes; call it outside transactions.
 
-    Gives None when a message went out, or may have gone out with a code that we know; `challenge`
-    then shows the new state. Gives the denial when nothing went out, or nothing that could be
-    answered. With `discreet` whatever happens looks like a message that went out, as `withhold`
-    does; only the attempts tell the truth, to operators.
+    Goes along the route until one account has taken the message, or may have. Gives None then, if
+    the code can be answered; `challenge` shows the new state. Gives the denial when nothing went
+    out, or nothing that could be answered. With `discreet` whatever happens looks like a message
+    that went out, as `withhold` does, and one account is asked: a resend goes on to the next. Only
+    the attempts tell the truth, to operators.
     """
     breakers = Breakers(route)
-    route = breakers.choose()
     deliveries: list[Delivery] = []
-    for account in route:
+    for account in breakers.walk():
         delivery = take_from_budgets(account, challenge, settings)
+        was_asked = delivery is None
         if delivery is None:
             delivery = deliver(account, challenge, settings)
-            breakers.note(account, delivery.outcome)
+        breakers.note(account, delivery.outcome)
         deliveries.append(delivery)
         if delivery.consequence is None or not delivery.consequence.goes_on:
             break
-    shown = deliveries[-1]
+        if discreet and was_asked:
+            break  # a second account would tell that the first was really asked
+    waits = [each.retry_after_seconds for each in deliveries if each.retry_after_seconds]
+    shown = replace(deliveries[-1], retry_after_seconds=min(waits, default=None))
     if discreet:
-        shown = _level(shown, settings) if shown.can_be_answered else _invent(route[0], settings)
+        is_answerable = shown.can_be_answered
+        shown = _level(shown, settings) if is_answerable else _invent(shown.account, settings)
     return _record(challenge, shown, [describe(each, challenge) for each in deliveries], settings)
 
 
@@ -59,12 +64,10 @@ def withhold(
     SECURITY: for unknown phones while sign-up is closed. State, body and number of queries are the
     same, and no answer matches: there is a digest, of nothing.
     """
-    route = Breakers(route).choose()
-    for account in route:
+    account = route[0]
+    for account in Breakers(route).walk(is_withheld=True):
         if take_from_budgets(account, challenge, settings, is_withheld=True) is None:
             break
-    else:
-        account = route[0]
     shown = _invent(account, settings)
     attempt = describe(shown, challenge)
     attempt.outcome = DeliveryOutcome.WITHHELD

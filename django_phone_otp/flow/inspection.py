@@ -40,28 +40,30 @@ class Inspection:
         return self.entry.enabled and bool(self.problem)
 
 
-def inspect_accounts(settings: Settings, *, alias: str | None = None) -> Iterator[Inspection]:
+def inspect_accounts(
+    settings: Settings, *, alias: str | None = None, prepare: bool = True
+) -> Iterator[Inspection]:
     """Ask each account's service whether all is well; only one account's with an `alias`.
 
-    What has to be there before the first message is made, or found, once. Writes then. Accounts
-    that are switched off are listed and not asked.
+    With `prepare`, what has to be there before the first message is made, or found, once. Writes
+    then. Accounts that are switched off are listed and not asked.
     """
     entries = [each for each in list_entries(settings) if alias in (None, each.alias)]
     breakers = read_breakers([each.alias for each in entries])
     for entry in entries:
-        yield _inspect(entry, breakers[entry.alias])
+        yield _inspect(entry, breakers[entry.alias], prepare)
 
 
-def _inspect(entry: Entry, breaker: Breaker) -> Inspection:
+def _inspect(entry: Entry, breaker: Breaker, prepare: bool) -> Inspection:
     if entry.account is None or not entry.enabled:
         return Inspection(entry=entry, breaker=breaker, problem=entry.problem)
     provider = entry.account.provider
     made: dict[str, Any] = {}
     balance = None
     try:
-        made = prepare_account(entry.account)
+        made = prepare_account(entry.account) if prepare else {}
         balance = _read_balance(provider)
-        problem = "no money in the account" if balance and balance.amount <= 0 else ""
+        problem = _("no money in the account") if balance and balance.amount <= 0 else ""
     except DeliveryError as error:
         problem = f"{type(error).__name__}: {_write(str(error), provider)}"
     except Exception as error:  # noqa: BLE001 (SECURITY: a provider's class may put a secret into it)
@@ -86,6 +88,12 @@ def prepare_account(account: Account) -> dict[str, Any]:
     made = account.provider.prepare()
     AccountLedger.primary().keep(account.alias, made, account.provider.prepared_for())
     return made
+
+
+def needs_preparation(account: Account) -> bool:
+    """Say whether something has to be made at the service before the account can be used."""
+    (known,) = add_kept_options([account])
+    return known.provider.needs_preparation
 
 
 def ask_status(attempt: DeliveryAttempt) -> str:

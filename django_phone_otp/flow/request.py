@@ -12,6 +12,7 @@ from django.utils import timezone
 from .. import conf
 from ..choices import Purpose, Refusal
 from ..conf import Settings
+from ..exceptions import NoAccountInUse
 from ..models import DeliveryAttempt, PhoneChallenge, PhoneLedger
 from ..phone import Phone, parse
 from . import limits
@@ -73,8 +74,11 @@ def request_code(
     robot = refuse_robot(captcha_token, client, settings)
     if robot:
         return Asked(refusal=robot)
-    discreet = _is_discreet(purpose, settings)
-    route = find_route(number, channel, settings, discreet=discreet)
+    discreet = is_discreet(purpose, settings)
+    try:
+        route = find_route(number, channel, settings, discreet=discreet)
+    except NoAccountInUse:
+        return Asked(refusal=Refusal.UNAVAILABLE)
     if not route:
         return Asked(refusal=Refusal.PHONE_NOT_ALLOWED)
     asker = user if purpose == Purpose.LINK else None
@@ -99,7 +103,10 @@ def try_account(
     settings = conf.read()
     number = parse(phone, settings.default_region)
     if alias is None:
-        route = find_route(number, None, settings, discreet=False)
+        try:
+            route = find_route(number, None, settings, discreet=False)
+        except NoAccountInUse:
+            return Asked(refusal=Refusal.UNAVAILABLE)
     else:
         account = load_account(alias, settings)
         route = [account] if account.provider.supports(number.e164) else []
@@ -140,13 +147,16 @@ def resend_code(
     denial = limits.deny_closed(challenge, settings, timezone.now())
     if denial:
         return _refuse(denial)
-    route = find_route(
-        parse(challenge.phone),
-        channel,
-        settings,
-        after=challenge.account,
-        discreet=_is_discreet(challenge.purpose, settings),
-    )
+    try:
+        route = find_route(
+            parse(challenge.phone),
+            channel,
+            settings,
+            after=challenge.account,
+            discreet=is_discreet(challenge.purpose, settings),
+        )
+    except NoAccountInUse:
+        return Asked(refusal=Refusal.UNAVAILABLE)
     if not route:
         return Asked(refusal=Refusal.PHONE_NOT_ALLOWED)
     return _send(challenge, route, settings)
@@ -194,7 +204,7 @@ def _new_challenge(
     )
 
 
-def _is_discreet(purpose: str, settings: Settings) -> bool:
+def is_discreet(purpose: str, settings: Settings) -> bool:
     """Say whether nothing may tell a phone with a user from one without.
 
     SECURITY: while sign-up is closed anybody could else ask who has an account.
@@ -204,7 +214,7 @@ def _is_discreet(purpose: str, settings: Settings) -> bool:
 
 def _send(challenge: PhoneChallenge, route: Sequence[Account], settings: Settings) -> Asked:
     """Do what a request and a resend have in common."""
-    discreet = _is_discreet(challenge.purpose, settings)
+    discreet = is_discreet(challenge.purpose, settings)
     is_wanted = not discreet or is_known(challenge.phone, settings)
     denial = _take_send(challenge, settings)
     if denial:

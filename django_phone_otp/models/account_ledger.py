@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 from django.db import models, router
-from django.db.models import Case, F, Q, When
+from django.db.models import Case, F, Q, Value, When
 from django.utils.translation import gettext_lazy as _
 
 from ..sealing import seal, unseal
@@ -21,19 +21,28 @@ class AccountLedgerQuerySet(models.QuerySet["AccountLedger"]):
     def take_message(self, alias: str, *, limit: int, today: date, count: int = 1) -> bool:
         """Take a message from the account's budget of the day; say whether there was one left.
 
-        With a `count` of 0 nothing is taken, by the same statements.
+        With a `count` of 0 nothing is taken, by the same statements. A day that is over does not
+        come back: where the clocks of two servers differ, the later date counts.
         """
-        return self._take(alias, limit, today, count) or (
-            self.get_or_create(alias=alias)[1] and self._take(alias, limit, today, count)
-        )
+        return limit > 0 and self._take_or_make(alias, limit, today, count)
+
+    def _take_or_make(self, alias: str, limit: int, today: date, count: int) -> bool:
+        if self._take(alias, limit, today, count):
+            return True
+        if self.filter(alias=alias, sent_count__gte=limit).exists():
+            return False
+        self.get_or_create(alias=alias)  # whoever makes the row, all who found none take from it
+        return self._take(alias, limit, today, count)
 
     def _take(self, alias: str, limit: int, today: date, count: int) -> bool:
-        has_room = ~Q(day=today) | Q(day__isnull=True) | Q(sent_count__lt=limit)
+        is_new_day = Q(day__isnull=True) | Q(day__lt=today)
         return bool(
-            self.filter(has_room, alias=alias).update(
+            self.filter(is_new_day | Q(sent_count__lt=limit), alias=alias).update(
                 # The count comes first: MariaDB assigns from left to right.
-                sent_count=Case(When(day=today, then=F("sent_count") + count), default=count),
-                day=today,
+                sent_count=Case(
+                    When(is_new_day, then=Value(count)), default=F("sent_count") + count
+                ),
+                day=Case(When(is_new_day, then=Value(today)), default=F("day")),
             )
         )
 

@@ -54,9 +54,14 @@ def _digest_to_keep(new_length: int) -> Case | F | Value:
     return Case(When(is_long, then=F("code_digest")), default=Value(""))
 
 
-_REFERENCE_OF_JUDGE = Case(
-    When(custody=Custody.REMOTE, code_digest="", then=F("provider_ref")), default=Value("")
-)
+def _judge_to_keep(new_length: int) -> Case | Value:
+    """Keep the name of a code that its provider judges, by the rule for digests."""
+    if 0 < new_length <= SHORT_CODE_LENGTH:
+        return Value("")
+    is_judged = Q(custody=Custody.REMOTE, code_digest="", code_length__gt=SHORT_CODE_LENGTH)
+    if not new_length:
+        is_judged = Q(custody=Custody.REMOTE, code_digest="")
+    return Case(When(is_judged, then=F("provider_ref")), default=Value(""))
 
 
 class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
@@ -84,6 +89,14 @@ class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
         """Choose the other live challenges of the same phone that await a call."""
         waiting = self.live(now).filter(phone=challenge.phone, custody=Custody.PRESENCE)
         return waiting.exclude(pk=challenge.pk).exclude(call_to="")
+
+    def cancel_ambiguous_calls(self, challenge: "PhoneChallenge", now: datetime) -> bool:
+        """Close all challenges of a phone that await a call, if there is more than this one."""
+        if not self.awaiting_call_beside(challenge, now).update(state=State.CANCELLED):
+            return False
+        self.cancel(challenge.pk)
+        challenge.state = State.CANCELLED
+        return True
 
     def take_try(self, pk: int, now: datetime) -> bool:
         """Count one answer, before anybody compares it.
@@ -132,7 +145,7 @@ class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
             previous_code_digest=_digest_to_keep(code.code_length),
             previous_code_expires_at=F("expires_at"),
             previous_account=F("account"),
-            previous_provider_ref=_REFERENCE_OF_JUDGE,
+            previous_provider_ref=_judge_to_keep(code.code_length),
             **changes,
         )
         if happened:
@@ -270,8 +283,11 @@ class PhoneChallenge(models.Model):
 
     @property
     def awaits_call(self) -> bool:
-        """Say whether a call of the person is the answer, and no code is."""
-        return self.custody == Custody.PRESENCE
+        """Say whether a call of the person is the answer, and no code is.
+
+        SECURITY: without a number that was shown nobody can have called it.
+        """
+        return self.custody == Custody.PRESENCE and bool(self.call_to and self.provider_ref)
 
     def has_earlier_code(self, now: datetime) -> bool:
         """Say whether, beside the call that is awaited, the code before may be the answer."""
@@ -307,7 +323,7 @@ class PhoneChallenge(models.Model):
         """
         judges = []
         is_judged = self.custody == Custody.REMOTE and not self.code_digest
-        if is_judged and self.expires_at > now:
+        if is_judged and self.provider_ref and self.expires_at > now:
             judges.append((self.account, self.provider_ref))
         previous_until = self.previous_code_expires_at
         if self.previous_provider_ref and previous_until and previous_until > now:

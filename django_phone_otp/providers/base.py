@@ -25,6 +25,7 @@ from ..transport import Transport, WireReply, WireRequest
 from .options import ProviderOptions
 
 MAX_WORDS_LENGTH = 1_000  # characters; `flow.deliveries` redacts first, then keeps 200
+MIN_DIGITS_COUNT = 6
 MIN_SECRET_LENGTH = 4  # anything shorter would tear words apart, and is no secret
 
 OptionsT = TypeVar("OptionsT", bound=ProviderOptions)
@@ -146,6 +147,15 @@ class Provider(ABC, Generic[OptionsT]):
         Raises a `DeliveryError` that says what is wrong. By default it asks for the balance.
         """
         return self.balance()
+
+    @property
+    def has_weak_codes(self) -> bool:
+        """Say whether its options ask for fewer than six digits, which no channel forces them to.
+
+        NIST SP 800-63B-4, 3.1.3.2.
+        """
+        is_option = type(self).code_length is None and self.alphabet is Alphabet.DIGITS
+        return is_option and self.code_length is not None and self.code_length < MIN_DIGITS_COUNT
 
     @property
     def needs_preparation(self) -> bool:

@@ -213,6 +213,8 @@ class TelefonIPReverseCall(_TelefonIP[TelefonIPOptions]):
         more than that the question was understood; never another field, such as `auth_phone`, the
         number that we showed; never the phone in a refusal, which may repeat what we asked for.
         """
+        if not reference:
+            return False
         reply = self.get(f"reverse_auth_phone_check/{quote(reference, safe='')}")
         if reply.status == 200 and reply.body.strip() == b"null":
             return False  # observed of other actions: nothing is known

@@ -159,7 +159,7 @@ class TwilioVerify(Provider[TwilioVerifyOptions]):
         SECURITY: true for a status of "approved" alone, of this phone's verification, in an answer
         that is no refusal. No word of Twilio's goes into an error here: it may repeat the code.
         """
-        if not _is_code(code):
+        if not reference or not _is_code(code):
             return False  # documented: refused with 60200
         form = {"VerificationSid": reference, "Code": code}
         reply = self.ask("POST", "/VerificationCheck", form)

@@ -62,8 +62,10 @@ def notes() -> Counter[tuple[str, str]]:
 
 # Guards the condition in `AccountLedger.objects.take_message`: a message is taken by the UPDATE
 # that finds one left.
-def test_s09_parallel_requests_stay_within_the_day_of_an_account(open_site):
-    AccountLedger.objects.create(alias="a", day="2020-01-01", sent_count=99)
+@pytest.mark.parametrize("is_new", [True, False])
+def test_s09_parallel_requests_stay_within_the_day_of_an_account(open_site, is_new):
+    if not is_new:
+        AccountLedger.objects.create(alias="a", day="2020-01-01", sent_count=99)
     with open_site(PROVIDERS=accounts(a={"DAILY_LIMIT": 10}, b={})) as site:
         answers = site(requests(40))
 
