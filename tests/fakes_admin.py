@@ -226,6 +226,45 @@ class RudeOptions(ProviderOptions):
         raise RuntimeError("a mistake of the schema")
 
 
+class Moody(str):
+    """A text that cannot be compared."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("a mistake of the schema")
+
+    def __ne__(self, other: object) -> bool:
+        raise RuntimeError("a mistake of the schema")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoodyOptions(ProviderOptions):
+    key: str = option(secret=True)
+    mood: str = option(default=Moody("calm"))
+
+
+class Uncompared(Wide):
+    """Has a mistake that shows while a form is read."""
+
+    key = "uncompared"
+    Options = MoodyOptions  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnresolvedOptions(ProviderOptions):
+    key: str = option(secret=True)
+    note: "Nowhere" = option(default="")  # type: ignore[name-defined]  # noqa: F821, RUF009
+
+
+class Unresolved(Wide):
+    """Has a mistake that shows while a form is made."""
+
+    key = "unresolved"
+    Options = UnresolvedOptions  # type: ignore[assignment]
+
+
 class Rude(Wide):
     """Has a mistake in its schema."""
 
@@ -271,6 +310,12 @@ def post_action(client: Any, action: str, *accounts: ProviderAccount) -> Any:
 def messages_of(response: Any) -> list[tuple[str, str]]:
     """Give the messages of a page: their levels and texts."""
     return [(each.level_tag, str(each)) for each in response.context["messages"]]
+
+
+def report_on(error: BaseException) -> str:
+    """Write what Django would tell of an error in development, with the frames' variables."""
+    reporter = ExceptionReporter(None, type(error), error, error.__traceback__)
+    return str(reporter.get_traceback_html())
 
 
 @contextmanager

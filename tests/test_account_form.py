@@ -496,6 +496,15 @@ class TestRareOptions:
         assert errors_of(form) == {"__all__": ["RuntimeError"]}
         assert SECRET not in form.as_p()
 
+    def test_s13_the_report_of_a_mistake_of_a_schema_holds_no_secret(self):
+        with pytest.raises(RuntimeError) as caught:
+            fakes_admin.RudeOptions.parse({"key": SECRET})
+        assert SECRET not in fakes_admin.report_on(caught.value)
+
+    def test_s01_short_codes_are_refused(self):
+        form = self.fill_in("sms-by", option_type_id="numbers", option_len="5")
+        assert errors_of(form) == {"__all__": ["Codes must have six digits at least."]}
+
     def test_without_a_provider_there_are_no_options(self):
         form = make_form("gone", None)
         assert form.option_names() == []

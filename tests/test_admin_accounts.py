@@ -13,6 +13,7 @@ from django.contrib.admin import AdminSite
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.db import connection
+from django.db.models import JSONField, Value
 from django.db.models.signals import pre_save
 from django.test import Client
 from django.urls import path
@@ -547,6 +548,21 @@ class TestList:
         make_account(kind="Rude")
         assert states_of(admin_client) == {"texts": "cannot be used: RuntimeError"}
 
+    def test_something_to_be_made_first(self, admin_client):
+        account = make_account(kind="Needy")
+        state = "cannot be used: choose “Check reachability and balance” first"
+        assert states_of(admin_client) == {"texts": state}
+        post_action(admin_client, "check_accounts", account)
+        assert states_of(admin_client) == {"texts": "in use"}
+
+    @pytest.mark.parametrize("regions", ["RU", 7, None, [7], {"RU": 1}], ids=str)
+    def test_regions_that_are_none(self, admin_client, regions):
+        account = make_account()
+        ProviderAccount.objects.update(regions=Value(regions, JSONField()))
+        state = "cannot be used: account &#x27;texts&#x27;: regions must be a list of texts"
+        assert states_of(admin_client) == {"texts": state}
+        assert admin_client.get(page_of(account)).status_code == 200
+
     def test_each_account_has_its_own_state(self, admin_client, account):
         fail(make_account("failing"), 1)
         make_account("off", enabled=False)
@@ -706,6 +722,13 @@ class TestChecking:
         post_action(admin_client, "check_accounts", account)
         post_action(admin_client, "check_accounts", account)
         assert [question for question, _open in fakes_admin.calls].count("prepare") == 1
+
+    def test_s21_who_may_only_view_makes_nothing_there(self, client):
+        account = make_account(kind="Needy")
+        log_in(client, "view_provideraccount")
+        post_action(client, "check_accounts", account)
+        assert fakes_admin.calls == [("balance", True)]
+        assert not AccountLedger.objects.exists()
 
     def test_nothing_is_sent_and_nothing_is_logged_as_changed(self, admin_client):
         post_action(admin_client, "check_accounts", make_account())
@@ -1279,11 +1302,14 @@ class TestAttacks:
         assert len(reports) == 2
         assert [each for each in reports if NEW_SECRET in each] == []
 
-    def test_s13_the_report_of_a_failure_holds_no_secret_that_is_kept(self, admin_client):
-        account = make_account(kind="Rude")
+    @pytest.mark.parametrize("kind", ["Uncompared", "Unresolved"])
+    def test_s13_the_report_of_a_mistake_of_a_schema_holds_no_secret(self, admin_client, kind):
+        account = make_account(kind=kind)
         with reported_errors(admin_client) as reports:
-            admin_client.post(page_of(account), {"priority": "1", "option_timeout": "10.0"})
-        assert [each for each in reports if SECRET in each] == []
+            body = {"priority": "1", "option_mood": "wild", "option_key": NEW_SECRET}
+            admin_client.post(page_of(account), body)
+        assert len(reports) == 2
+        assert [each for each in reports if SECRET in each or NEW_SECRET in each] == []
 
     def test_a_package_that_is_broken_does_not_hide_the_other_providers(
         self, admin_client, install

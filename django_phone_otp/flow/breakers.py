@@ -134,8 +134,8 @@ def _count_failure(alias: str) -> None:
     doublings = min(failures_count - FAILURES_COUNT, 10)
     seconds = min(OPEN_SECONDS * 2**doublings, MAX_OPEN_SECONDS)
     until = timezone.now() + timedelta(seconds=seconds)
+    # Whose turn it was stays noted: others may have looked before this one failed.
     cache.set(_key(alias, "open_until"), until.timestamp(), MEMORY_SECONDS)
-    cache.delete(_key(alias, "probe"))
     logger.error("breaker_opened account=%s failures_count=%s", alias, failures_count)
 
 

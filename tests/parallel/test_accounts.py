@@ -186,13 +186,11 @@ def test_the_failures_of_all_processes_are_one_row(open_site):
 def test_of_all_processes_one_request_tries_a_half_open_account(open_site, open_breaker):
     with time_machine.travel(timezone.now() - timedelta(seconds=90)):
         open_breaker("a")
-    # What the number is to blame for neither closes the breaker nor opens it again.
-    unreachable = providers(a={"error": "RecipientUnreachable"}, b={})
-    with open_site(PROVIDERS=unreachable) as site:
+    with open_site(PROVIDERS=providers(a={"error": "ProviderUnavailable"}, b={})) as site:
         answers = site(requests(40))
 
     assert len({each.process for each in answers}) > 1
-    assert notes() == {("a", "unreachable"): 1, ("b", "sent"): 40}
+    assert notes() == {("a", "unavailable"): 1, ("b", "sent"): 40}
 
 
 def test_a_breaker_that_one_process_closed_is_closed_for_all(open_site, open_breaker):
