@@ -121,6 +121,15 @@ class FakeRussian(Fake):
         return phone.startswith("+7")
 
 
+class FakeChoosy(Fake):
+    """Cannot say which numbers it serves: a mistake of its author."""
+
+    key = "fake-choosy"
+
+    def supports(self, phone: str) -> bool:
+        raise ZeroDivisionError("the author's mistake, with a secret")
+
+
 class FakeSlow(Fake):
     """Takes its time, in which others act."""
 

@@ -723,3 +723,9 @@ def test_an_account_is_found_by_its_alias(phone_otp):
     assert found
     assert (found.alias, found.provider.options.code) == ("row", "1")
     assert find_account("b", conf.read()) is None
+
+
+def test_a_class_that_fails_over_a_number_costs_nobody_a_login(post, phone_otp, caplog):
+    phone_otp(PROVIDERS=providers(first={"kind": "FakeChoosy"}, second={}))
+    assert post("request", phone=PHONE).json()["state"] == "sent"
+    assert "account_broken account=first reason=ZeroDivisionError" in caplog.text

@@ -46,8 +46,13 @@ class Account:
 
     def serves(self, phone: Phone) -> bool:
         """Say whether this account may be tried for a number."""
-        is_in_region = not self.regions or phone.region in self.regions
-        return is_in_region and self.provider.supports(phone.e164)
+        if self.regions and phone.region not in self.regions:
+            return False
+        try:
+            return self.provider.supports(phone.e164)
+        except Exception as error:  # noqa: BLE001 (a mistake of a third party's class may be any)
+            logger.error("account_broken account=%s reason=%s", self.alias, _explain(error))
+            return False
 
     def code_length(self, settings: Settings) -> int:
         """Give the length of its codes; 0 where there is no code."""
@@ -189,7 +194,7 @@ def _list_settings(settings: Settings) -> Iterator[Entry]:
         setting = f"PHONE_OTP['PROVIDERS']['{alias}']"
         try:
             provider = load_provider(backend, written.get("OPTIONS", {}), setting=setting)
-        except Exception as error:  # noqa: BLE001 (a mistake of a third party's class may be any)
+        except Exception as error:  # noqa: BLE001 (as above)
             yield Entry(alias, backend, is_row=False, problem=_explain(error))
             continue
         account = Account(

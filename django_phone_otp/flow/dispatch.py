@@ -38,16 +38,14 @@ def dispatch(
     breakers = Breakers(route)
     deliveries: list[Delivery] = []
     for account in breakers.walk():
-        delivery = take_from_budgets(account, challenge, settings)
-        was_asked = delivery is None
-        if delivery is None:
-            delivery = deliver(account, challenge, settings)
+        full = take_from_budgets(account, challenge, settings)
+        delivery = full or deliver(account, challenge, settings)
         breakers.note(account, delivery.outcome)
         deliveries.append(delivery)
-        if delivery.consequence is None or not delivery.consequence.goes_on:
+        ends = delivery.consequence is None or not delivery.consequence.goes_on
+        # SECURITY: a second account would tell that the first was really asked.
+        if ends or (discreet and not full):
             break
-        if discreet and was_asked:
-            break  # a second account would tell that the first was really asked
     waits = [each.retry_after_seconds for each in deliveries if each.retry_after_seconds]
     shown = replace(deliveries[-1], retry_after_seconds=min(waits, default=None))
     if discreet:
