@@ -561,3 +561,16 @@ class TestAddress:
     def test_another_problem_is_said_as_well(self, account):
         form = fill_in(account, option_key="", option_base_url="http://elsewhere.example")
         assert set(errors_of(form)) == {"option_key", "option_pin", "option_base_url"}
+
+
+@pytest.mark.django_db
+class TestLoopback:
+    """What listens beside the site is not for operators."""
+
+    def test_s21_the_servers_own_loopback_is_not_for_operators(self, settings):
+        form = fill_in(option_base_url="http://127.0.0.1:8001")
+        assert errors_of(form) == {
+            "option_base_url": ['"base_url": http:// is for development alone.']
+        }
+        settings.DEBUG = True
+        assert errors_of(fill_in(option_base_url="http://127.0.0.1:8001")) == {}

@@ -710,12 +710,21 @@ class TestChecking:
         assert "<script>x" not in html
         assert "&lt;script&gt;x" in html
 
-    def test_an_account_that_is_switched_off_is_not_asked(self, admin_client):
-        account = make_account(enabled=False)
+    def test_an_account_can_be_set_up_before_it_is_switched_on(self, admin_client):
+        account = make_account(kind="Needy", enabled=False)
         assert messages_of(post_action(admin_client, "check_accounts", account)) == [
-            ("success", "texts: switched off")
+            ("success", "texts: switched off; works")
         ]
-        assert fakes_admin.calls == []
+        assert [question for question, _in_transaction in fakes_admin.calls] == [
+            "prepare",
+            "balance",
+        ]
+
+    def test_what_is_wrong_with_one_that_is_switched_off_is_told(self, admin_client):
+        options = {"key": SECRET, "error": "Misconfigured", "words": "HTTP 401"}
+        account = make_account(options=options, enabled=False)
+        ((_level, text),) = messages_of(post_action(admin_client, "check_accounts", account))
+        assert text == "texts: switched off; BROKEN: Misconfigured: HTTP 401"
 
     def test_what_has_to_be_there_is_made_once(self, admin_client):
         account = make_account(kind="Needy")

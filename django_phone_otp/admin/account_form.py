@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_type_hints
 
 from django import forms
+from django.conf import settings as django_settings
 from django.core.exceptions import ValidationError
 from django.utils.html import escape
 from django.utils.text import format_lazy
@@ -136,6 +137,10 @@ class AccountForm(AccountModelForm):
             parsed, problems = schema.parse(self.options)
             if parsed and find_provider_class(self.backend)(parsed).has_weak_codes:
                 problems = [str(_("Codes must have six digits at least."))]
+            # SECURITY: what listens on the server's own loopback is nobody's business here; the
+            # site's code may name it, for tests.
+            if parsed and parsed.base_url.startswith("http://") and not django_settings.DEBUG:
+                problems = ['"base_url": ' + _("http:// is for development alone.")]
         except Exception as error:  # noqa: BLE001 (a mistake of a third party's class may be any)
             # SECURITY: its words may hold a secret.
             self.add_error(None, type(error).__name__)

@@ -123,6 +123,10 @@ class ProviderAccountAdmin(AccountModelAdmin):
         kwargs["form"] = make_form(self._backend(request, obj), obj)
         return super().get_form(request, obj, change, **kwargs)
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Take nothing from the address: a link could fill in a server of somebody else's."""
+        return {}
+
     def get_fieldsets(
         self, request: HttpRequest, obj: ProviderAccount | None = None
     ) -> list[tuple[Any, Any]]:
@@ -181,7 +185,7 @@ class ProviderAccountAdmin(AccountModelAdmin):
         entry = read_row(account)
         breaker = read_breakers([account.alias])[account.alias]
         problem = entry.problem
-        if entry.account and needs_preparation(entry.account):
+        if entry.enabled and entry.account and needs_preparation(entry.account):
             problem = str(_("choose “Check reachability and balance” first"))
         return describe_state(enabled=entry.enabled, problem=problem, breaker=breaker)
 

@@ -33,6 +33,7 @@ class Inspection:
     balance: Balance | None = None
     made: dict[str, Any] = field(default_factory=dict)
     problem: str = ""
+    was_asked: bool = False
 
     @property
     def is_broken(self) -> bool:
@@ -46,16 +47,17 @@ def inspect_accounts(
     """Ask each account's service whether all is well; only one account's with an `alias`.
 
     With `prepare`, what has to be there before the first message is made, or found, once. Writes
-    then. Accounts that are switched off are listed and not asked.
+    then. Accounts that are switched off are listed; only one that is named by its `alias` is asked.
     """
     entries = [each for each in list_entries(settings) if alias in (None, each.alias)]
     breakers = read_breakers([each.alias for each in entries])
     for entry in entries:
-        yield _inspect(entry, breakers[entry.alias], prepare)
+        is_asked = entry.enabled or alias is not None
+        yield _inspect(entry, breakers[entry.alias], prepare, is_asked)
 
 
-def _inspect(entry: Entry, breaker: Breaker, prepare: bool) -> Inspection:
-    if entry.account is None or not entry.enabled:
+def _inspect(entry: Entry, breaker: Breaker, prepare: bool, is_asked: bool) -> Inspection:
+    if entry.account is None or not is_asked:
         return Inspection(entry=entry, breaker=breaker, problem=entry.problem)
     provider = entry.account.provider
     made: dict[str, Any] = {}
@@ -74,6 +76,7 @@ def _inspect(entry: Entry, breaker: Breaker, prepare: bool) -> Inspection:
         balance=balance,
         made=_mask_secrets(made, provider),
         problem=problem,
+        was_asked=True,
     )
 
 
@@ -114,8 +117,13 @@ def ask_status(attempt: DeliveryAttempt) -> str:
 
 def describe(inspection: Inspection) -> str:
     """Say in a few words how an account does, in the active language."""
-    if not inspection.entry.enabled:
-        return _("switched off")
+    if inspection.entry.enabled:
+        return _describe(inspection)
+    off = _("switched off")
+    return f"{off}; {_describe(inspection)}" if inspection.was_asked else off
+
+
+def _describe(inspection: Inspection) -> str:
     if inspection.problem:
         return _("BROKEN: %(problem)s") % {"problem": inspection.problem}
     balance = inspection.balance

@@ -105,7 +105,8 @@ def _is_safe(url: str) -> bool:
         address = urlsplit(url)
     except ValueError:
         return False
-    if address.username or address.query or address.fragment:
+    is_one_line = url.isprintable() and not any(each.isspace() for each in url)
+    if "@" in address.netloc or address.query or address.fragment or not is_one_line:
         return False
     is_local = address.scheme == "http" and address.hostname in _LOOPBACK_HOSTS
     return is_local or (address.scheme == "https" and bool(address.hostname))
