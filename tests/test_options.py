@@ -89,6 +89,8 @@ NO_TIMEOUT = '"timeout" must be above 0 and at most 60.0 seconds.'
             {"base_url": "http://localhost.example.org"}, NO_HTTPS, id="localhost-in-front"
         ),
         pytest.param({"base_url": "https://[::1"}, NO_HTTPS, id="broken-IPv6"),
+        pytest.param({"base_url": "https://:secret@example.org"}, NO_HTTPS, id="password-alone"),
+        pytest.param({"base_url": "https://example.org\n.net"}, NO_HTTPS, id="line-break"),
         pytest.param({"count": 10}, '"count" must be at most 9.', id="rule-of-the-subclass"),
     ],
 )
