@@ -26,7 +26,7 @@ from tests.parallel.conftest import running_site
 
 from .kinds import FAULT_NAMES, HANGING, KINDS, SECRETS, SLACK_SECONDS, Kind
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.faults]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 STOPS = {CONSEQUENCES[DeliveryUncertain].outcome, CONSEQUENCES[InvalidRecipient].outcome}
 BY_NAME = {kind.name: kind for kind in KINDS}

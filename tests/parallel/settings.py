@@ -16,6 +16,7 @@ PHONE_OTP = {
 }
 if "PHONE_OTP_TEST_CACHES" in os.environ:  # one that the processes share
     CACHES = json.loads(os.environ["PHONE_OTP_TEST_CACHES"])
+    RATELIMIT_USE_CACHE = "limits"
 # What went wrong in a server, for the message of the test that fails.
 LOGGING = {
     "version": 1,
