@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.core.cache import cache
+from django.utils import translation
 from rest_framework.test import APIClient
 
 from django_phone_otp.providers import local
@@ -24,6 +25,7 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def _fresh_memory() -> None:
+    translation.deactivate()  # the language of a request stays active in its thread
     cache.clear()
     local.outbox.clear()
     fakes.asked.clear()
