@@ -20,7 +20,7 @@ from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 
 from .captcha import load_captcha
-from .codes import MAX_CODE_LENGTH
+from .codes import MAX_CODE_LENGTH, MIN_DIGITS_COUNT
 from .conf import DEFAULT_LIMITS, KEYS, Rate, Settings
 from .exceptions import InvalidPhone
 from .issuers import load_issuer
@@ -30,7 +30,6 @@ from .providers import load_provider
 from .providers.local import Console, LocMem
 
 MAX_CODE_TTL_SECONDS = 600  # NIST SP 800-63B-4, 3.1.3.2: ten minutes
-MIN_CODE_LENGTH = 6  # NIST SP 800-63B-4, 3.1.3.2: six decimal digits
 MAX_ATTEMPTS = 10
 PROVIDER_KEYS = {
     "BACKEND",
@@ -200,7 +199,7 @@ def _check_provider(entry: Mapping[str, Any], where: str) -> Problems:
     if provider.has_weak_codes:
         yield Error(
             f"{where} asks for codes of {provider.code_length} digits: there must be "
-            f"{MIN_CODE_LENGTH} at least.",
+            f"{MIN_DIGITS_COUNT} at least.",
             hint="NIST SP 800-63B-4, 3.1.3.2. Shorter ones are for channels that force them.",
             id="phone_otp.E007",
         )
@@ -251,8 +250,8 @@ def _check_allowed_regions(value: Any) -> Problems:
 
 @_checks_key("CODE_LENGTH", "E014")
 def _check_code_length(value: Any) -> Problems:
-    if not _is_int(value, MIN_CODE_LENGTH, MAX_CODE_LENGTH):
-        yield f"must be a whole number from {MIN_CODE_LENGTH} to {MAX_CODE_LENGTH}."
+    if not _is_int(value, MIN_DIGITS_COUNT, MAX_CODE_LENGTH):
+        yield f"must be a whole number from {MIN_DIGITS_COUNT} to {MAX_CODE_LENGTH}."
 
 
 @_checks_key("CODE_TTL", "E015")

@@ -15,6 +15,7 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 from django.views.decorators.debug import sensitive_variables
 
 _SALT = "django_phone_otp.codes"
+MIN_DIGITS_COUNT = 6  # NIST SP 800-63B-4, 3.1.3.2: six decimal digits
 MAX_CODE_LENGTH = 16  # the longest that any provider makes (sms.by)
 MAX_DIGEST_LENGTH = 96
 MAX_ANSWER_LENGTH = 64  # characters of an answer; a person adds blanks and dashes

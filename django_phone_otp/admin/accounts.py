@@ -33,8 +33,8 @@ from ..exceptions import InvalidPhone
 from ..flow import Client, try_account
 from ..flow.accounts import list_entries, read_row
 from ..flow.breakers import Breaker, close_breaker, read_breakers
-from ..flow.budgets import today
 from ..flow.inspection import describe, inspect_accounts, needs_preparation
+from ..flow.limits import today
 from ..flow.transactions import outside_transactions
 from ..models import AccountLedger, ProviderAccount
 from ..phone import MAX_TYPED_LENGTH

@@ -12,7 +12,6 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
@@ -24,6 +23,7 @@ from ..phone import Phone
 from ..providers import REGISTRY, Provider, load_provider
 from ..providers.local import Console, FixedCode, FixedCodeOptions
 from ..providers.options import ProviderOptions
+from . import limits
 
 logger = logging.getLogger(__name__)
 
@@ -251,9 +251,7 @@ def _explain(error: Exception) -> str:
 @sensitive_variables("entry")
 def _find_test_phone(phone: Phone, settings: Settings) -> Account | None:
     entry = settings.test_phones.get(phone.e164)
-    # Where the site is: the person's own time zone may be active.
-    today = timezone.localdate(timezone=timezone.get_default_timezone())
-    if entry is None or _as_date(entry["until"]) < today:
+    if entry is None or _as_date(entry["until"]) < limits.today():
         return None
     return Account("test-phone", FixedCode(FixedCodeOptions(code=entry["code"])))
 

@@ -48,11 +48,11 @@ class Breaker:
     open_until: datetime | None = None
 
     def is_open(self, now: datetime) -> bool:
-        """Say whether nobody asks the account at this moment."""
+        """Say whether the account is asked last at this moment."""
         return self.open_until is not None and now < self.open_until
 
     def is_half_open(self, now: datetime) -> bool:
-        """Say whether one request may try the account again."""
+        """Say whether one request may try the account again in its place."""
         return self.open_until is not None and now >= self.open_until
 
 

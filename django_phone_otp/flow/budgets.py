@@ -5,7 +5,6 @@ Nothing is given back when the provider then fails: it may count the message as 
 """
 
 import logging
-from datetime import date
 
 from django.utils import timezone
 
@@ -20,11 +19,6 @@ logger = logging.getLogger(__name__)
 
 PHONE_IS_FULL = Consequence(DeliveryOutcome.OVER_BUDGET, refusal=Refusal.TOO_MANY_REQUESTS)
 DAY_IS_FULL = Consequence(DeliveryOutcome.OVER_BUDGET)
-
-
-def today() -> date:
-    """Give the date where the site is; the person's own time zone may be active."""
-    return timezone.localdate(timezone=timezone.get_default_timezone())
 
 
 def take_from_budgets(
@@ -51,7 +45,7 @@ def take_from_budgets(
     if account.daily_limit is None or AccountLedger.primary().take_message(
         account.alias,
         limit=account.daily_limit,
-        today=today(),
+        today=limits.today(),
         count=0 if is_withheld else 1,
     ):
         return None

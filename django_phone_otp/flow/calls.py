@@ -37,8 +37,10 @@ def look_at_challenge(
     Writes then. A `link` is found only by the `user` who asked for it.
     """
     challenge, settings = find_challenge(public_id, user=user), conf.read()
-    is_waiting = challenge and challenge.awaits_call and not _deny(challenge, settings)
-    if challenge and is_waiting and _has_called(challenge, settings):
+    if challenge is None or not challenge.awaits_call:
+        return challenge
+    is_closed = limits.deny_confirmation(challenge, settings, timezone.now())
+    if not is_closed and _has_called(challenge, settings):
         settle(challenge, True, settings, client)
     return challenge
 
@@ -47,7 +49,7 @@ def confirm_call(challenge: PhoneChallenge, settings: Settings, client: Client) 
     """Answer a challenge with the person's call: verified, `CALL_AWAITED`, or another refusal."""
     if _is_proven(challenge, settings) and not challenge.ledger.disabled_at:
         return Answer(challenge=challenge)  # somebody looked at it after the call
-    denial = _deny(challenge, settings)
+    denial = limits.deny_confirmation(challenge, settings, timezone.now())
     if denial:
         return refuse(denial, challenge, client)
     has_called = _has_called(challenge, settings)
@@ -65,12 +67,6 @@ def confirm_call(challenge: PhoneChallenge, settings: Settings, client: Client) 
 
 def _is_proven(challenge: PhoneChallenge, settings: Settings) -> bool:
     return challenge.is_proven(timezone.now() - timedelta(seconds=settings.code_ttl))
-
-
-def _deny(challenge: PhoneChallenge, settings: Settings) -> Denial | None:
-    now = timezone.now()
-    closed = limits.deny_closed(challenge, settings, now)
-    return closed or limits.deny_answer(challenge.ledger, settings, now)
 
 
 def _has_called(challenge: PhoneChallenge, settings: Settings) -> bool | None:

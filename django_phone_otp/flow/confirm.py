@@ -52,9 +52,7 @@ def confirm_code(
     now = timezone.now()
     if challenge.awaits_call and not (code.strip() and challenge.has_earlier_code(now)):
         return confirm_call(challenge, settings, client)
-    denial = limits.deny_closed(challenge, settings, now) or limits.deny_answer(
-        challenge.ledger, settings, now
-    )
+    denial = limits.deny_confirmation(challenge, settings, now)
     if denial:
         return refuse(denial, challenge, client)
     if not PhoneChallenge.primary().take_try(challenge.pk, now):

@@ -85,8 +85,7 @@ def prepare_account(account: Account) -> dict[str, Any]:
 
     Gives what was made, nothing where there was nothing to make. Writes; raises a `DeliveryError`.
     """
-    (known,) = add_kept_options([account])
-    if not known.provider.needs_preparation:
+    if not needs_preparation(account):
         return {}
     made = account.provider.prepare()
     AccountLedger.primary().keep(account.alias, made, account.provider.prepared_for())

@@ -8,12 +8,13 @@ functions here take a row and give the changes to write, or a `Denial`. They are
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from math import ceil
 from typing import Any
 
 from django.conf import settings as django_settings
+from django.utils import timezone
 from django_ratelimit.core import get_usage
 
 from ..choices import Refusal, State
@@ -35,6 +36,11 @@ class Denial:
 
     refusal: Refusal
     retry_after_seconds: int | None = None
+
+
+def today() -> date:
+    """Give the date where the site is; the person's own time zone may be active."""
+    return timezone.localdate(timezone=timezone.get_default_timezone())
 
 
 # Addresses
@@ -128,6 +134,14 @@ def deny_closed(challenge: PhoneChallenge, settings: Settings, now: datetime) ->
             wait = seconds_until_send(challenge.ledger, settings, now)
             return Denial(Refusal.LOCKED, max(1, wait))
     return None
+
+
+def deny_confirmation(
+    challenge: PhoneChallenge, settings: Settings, now: datetime
+) -> Denial | None:
+    """Say whether a challenge takes no answer: it is closed, or its phone takes none."""
+    closed = deny_closed(challenge, settings, now)
+    return closed or deny_answer(challenge.ledger, settings, now)
 
 
 def after_send(ledger: PhoneLedger, settings: Settings, now: datetime) -> dict[str, Any]:

@@ -74,13 +74,9 @@ def request_code(
     robot = refuse_robot(captcha_token, client, settings)
     if robot:
         return Asked(refusal=robot)
-    discreet = is_discreet(purpose, settings)
-    try:
-        route = find_route(number, channel, settings, discreet=discreet)
-    except NoAccountInUse:
-        return Asked(refusal=Refusal.UNAVAILABLE)
-    if not route:
-        return Asked(refusal=Refusal.PHONE_NOT_ALLOWED)
+    route = _choose_route(number, channel, settings, discreet=is_discreet(purpose, settings))
+    if isinstance(route, Refusal):
+        return Asked(refusal=route)
     asker = user if purpose == Purpose.LINK else None
     challenge = _new_challenge(number, Purpose(purpose), route[0], client, asker, settings)
     return _send(challenge, route, settings)
@@ -103,14 +99,14 @@ def try_account(
     settings = conf.read()
     number = parse(phone, settings.default_region)
     if alias is None:
-        try:
-            route = find_route(number, None, settings, discreet=False)
-        except NoAccountInUse:
-            return Asked(refusal=Refusal.UNAVAILABLE)
+        route = _choose_route(number, None, settings, discreet=False)
     else:
         account = load_account(alias, settings)
-        route = [account] if account.provider.supports(number.e164) else []
-    if not route or not _is_allowed(number, settings):
+        serves = account.provider.supports(number.e164)
+        route = [account] if serves else Refusal.PHONE_NOT_ALLOWED
+    if isinstance(route, Refusal):
+        return Asked(refusal=route)
+    if not _is_allowed(number, settings):
         return Asked(refusal=Refusal.PHONE_NOT_ALLOWED)
     denial = limits.count_trial(user.pk) if user else None
     if denial:
@@ -147,18 +143,15 @@ def resend_code(
     denial = limits.deny_closed(challenge, settings, timezone.now())
     if denial:
         return _refuse(denial)
-    try:
-        route = find_route(
-            parse(challenge.phone),
-            channel,
-            settings,
-            after=challenge.account,
-            discreet=is_discreet(challenge.purpose, settings),
-        )
-    except NoAccountInUse:
-        return Asked(refusal=Refusal.UNAVAILABLE)
-    if not route:
-        return Asked(refusal=Refusal.PHONE_NOT_ALLOWED)
+    route = _choose_route(
+        parse(challenge.phone),
+        channel,
+        settings,
+        after=challenge.account,
+        discreet=is_discreet(challenge.purpose, settings),
+    )
+    if isinstance(route, Refusal):
+        return Asked(refusal=route)
     return _send(challenge, route, settings)
 
 
@@ -178,6 +171,17 @@ def find_challenge(
 def seconds_until_resend(challenge: PhoneChallenge) -> int:
     """Give the seconds until another message may go to the challenge's phone, 0 for now."""
     return limits.seconds_until_send(challenge.ledger, conf.read(), timezone.now())
+
+
+def _choose_route(
+    number: Phone, channel: str | None, settings: Settings, *, after: str = "", discreet: bool
+) -> list[Account] | Refusal:
+    """Find the route of a number, or say why there is none."""
+    try:
+        route = find_route(number, channel, settings, after=after, discreet=discreet)
+    except NoAccountInUse:
+        return Refusal.UNAVAILABLE
+    return route or Refusal.PHONE_NOT_ALLOWED
 
 
 def _new_challenge(

@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 
 from .. import transport
 from ..choices import Channel, Custody
-from ..codes import Alphabet
+from ..codes import MIN_DIGITS_COUNT, Alphabet
 from ..exceptions import (
     DeliveryUncertain,
     InsufficientFunds,
@@ -25,7 +25,6 @@ from ..transport import Transport, WireReply, WireRequest
 from .options import ProviderOptions
 
 MAX_WORDS_LENGTH = 1_000  # characters; `flow.deliveries` redacts first, then keeps 200
-MIN_DIGITS_COUNT = 6
 MIN_SECRET_LENGTH = 4  # anything shorter would tear words apart, and is no secret
 
 OptionsT = TypeVar("OptionsT", bound=ProviderOptions)
@@ -150,10 +149,7 @@ class Provider(ABC, Generic[OptionsT]):
 
     @property
     def has_weak_codes(self) -> bool:
-        """Say whether its options ask for fewer than six digits, which no channel forces them to.
-
-        NIST SP 800-63B-4, 3.1.3.2.
-        """
+        """Say whether its options ask for fewer digits than allowed, and no channel forces them."""
         is_option = type(self).code_length is None and self.alphabet is Alphabet.DIGITS
         return is_option and self.code_length is not None and self.code_length < MIN_DIGITS_COUNT
 
@@ -192,10 +188,11 @@ class Provider(ABC, Generic[OptionsT]):
 
     def redact(self, text: str) -> str:
         """Take our secrets out of a service's words: some repeat the request that they refuse."""
-        options = [
-            (getattr(self.options, each.name), each.metadata) for each in fields(self.options)
+        secrets = [
+            str(getattr(self.options, each.name))
+            for each in fields(self.options)
+            if each.metadata.get("secret")
         ]
-        secrets = [str(value) for value, metadata in options if metadata.get("secret")]
         if self.credentials:
             # The header of HTTP Basic is the secret in another alphabet.
             secrets.append(b64encode(":".join(self.credentials).encode()).decode().rstrip("="))
