@@ -12,6 +12,10 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
+from django.core.cache.backends.db import DatabaseCache
+from django.core.cache.backends.dummy import DummyCache
+from django.core.cache.backends.filebased import FileBasedCache
+from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
 from django.db import models
@@ -21,11 +25,11 @@ from django.utils.module_loading import import_string
 
 from .captcha import load_captcha
 from .codes import MAX_CODE_LENGTH, MIN_DIGITS_COUNT
-from .conf import DEFAULT_LIMITS, KEYS, Rate, Settings
+from .conf import DEFAULT_GUARDS, DEFAULT_LIMITS, GUARD_MODES, KEYS, Rate, Settings
 from .exceptions import InvalidPhone
 from .issuers import load_issuer
 from .models.account import MAX_PHONE_DAILY_LIMIT
-from .phone import is_region, parse
+from .phone import KINDS, is_region, parse
 from .providers import load_provider
 from .providers.local import Console, LocMem
 
@@ -40,6 +44,10 @@ PROVIDER_KEYS = {
     "PHONE_DAILY_LIMIT",
 }
 MAX_LIMIT_COUNT = 1_000  # the ledger keeps the time of each event that counts
+# The budgets of the site as a whole, which may be off.
+SITE_LIMITS = ("send_region", "send_all", "fail_all")
+MAX_GUARD_COUNT = 1_000_000
+MAX_GUARD_SECONDS = 7 * 86_400
 
 BACKEND = "django_phone_otp.backends.PhoneOTPBackend"
 
@@ -61,6 +69,8 @@ def register_all() -> None:
     register(check_providers_exist, Tags.security)
     register(check_backend, Tags.security)
     register(check_limits_are_on, Tags.security)
+    register(check_cache_counts, Tags.security)
+    register(check_cache_is_shared, Tags.security, deploy=True)
     register(check_time_zone, Tags.security)
 
 
@@ -124,11 +134,59 @@ def check_limits_are_on(**_kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            "RATELIMIT_ENABLE is False: requests and answers are not limited by address.",
+            "RATELIMIT_ENABLE is False: nothing is limited by address, and no guard watches.",
             hint="Leave it out everywhere but in tests.",
             id="phone_otp.W005",
         )
     ]
+
+
+def check_cache_counts(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that the cache keeps what it is told: else every request is refused."""
+    name, backend = _find_cache()
+    if not (isinstance(backend, type) and issubclass(backend, DummyCache)):
+        return []
+    return [
+        Error(
+            f"CACHES['{name}'] keeps nothing, so nothing can be counted: every request is refused.",
+            hint="Use Redis or Memcached; for tests django.core.cache.backends.locmem.LocMemCache.",
+            id="phone_otp.E008",
+        )
+    ]
+
+
+def check_cache_is_shared(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that processes share what is counted in the cache, and that it counts exactly."""
+    name, backend = _find_cache()
+    if not isinstance(backend, type):
+        return []  # Django's own error, at the first use, names it
+    if issubclass(backend, LocMemCache):
+        id_, problem = (
+            "phone_otp.W008",
+            "counts for each process by itself, and forgets when it is full",
+        )
+    elif issubclass(backend, FileBasedCache | DatabaseCache):
+        id_ = "phone_otp.W009"
+        problem = "loses counts that are made at one moment, and is slow"
+    else:
+        return []
+    return [
+        Warning(
+            f"CACHES['{name}'] {problem}: limits by address and guards let more through than they "
+            "say.",
+            hint="Use Redis or Memcached; RATELIMIT_USE_CACHE names another cache for the limits.",
+            id=id_,
+        )
+    ]
+
+
+def _find_cache() -> tuple[str, Any]:
+    """Give the name and the class of the cache that limits are counted in."""
+    name = str(getattr(django_settings, "RATELIMIT_USE_CACHE", "default"))
+    try:
+        return name, import_string(django_settings.CACHES[name]["BACKEND"])
+    except (ImportError, KeyError):
+        return name, None
 
 
 def check_backend(**_kwargs: Any) -> list[CheckMessage]:
@@ -248,6 +306,44 @@ def _check_allowed_regions(value: Any) -> Problems:
         yield "must be a list of ISO 3166 regions such as ['RU', 'BY'], or None for all."
 
 
+@_checks_key("DENIED_REGIONS", "E030")
+def _check_denied_regions(value: Any) -> Problems:
+    if not isinstance(value, list | tuple | set | frozenset) or not all(map(_is_region, value)):
+        yield "must be a list of ISO 3166 regions such as ['CU', 'LK']."
+
+
+@_checks_key("NUMBER_TYPES", "E031")
+def _check_number_types(value: Any) -> Problems:
+    is_list = isinstance(value, list | tuple | set | frozenset) and bool(value)
+    if value is not None and not (is_list and all(each in KINDS for each in value)):
+        yield f"must be a list of types, or None for all. Known: {', '.join(KINDS)}."
+
+
+@_checks_key("GUARDS", "E032")
+def _check_guards(value: Any) -> Problems:
+    if not isinstance(value, Mapping):
+        yield "must be a dict of guards."
+        return
+    for name, rules in value.items():
+        known = DEFAULT_GUARDS.get(name) if isinstance(name, str) else None
+        if known is None:
+            yield f"names {name!r}, which is no guard. Known: {', '.join(DEFAULT_GUARDS)}."
+        elif not isinstance(rules, Mapping) or set(rules) - set(known):
+            yield f"['{name}'] must be a dict with some of {', '.join(known)}."
+        else:
+            yield from _check_guard(name, rules)
+
+
+def _check_guard(name: str, rules: Mapping[str, Any]) -> Problems:
+    for key, value in rules.items():
+        most = MAX_GUARD_SECONDS if key in ("WINDOW", "PAUSE") else MAX_GUARD_COUNT
+        if key == "MODE":
+            if value not in GUARD_MODES:
+                yield f"['{name}']['MODE'] must be one of {', '.join(GUARD_MODES)}."
+        elif not _is_int(value, 1, most):
+            yield f"['{name}']['{key}'] must be a whole number from 1 to {most}."
+
+
 @_checks_key("CODE_LENGTH", "E014")
 def _check_code_length(value: Any) -> Problems:
     if not _is_int(value, MIN_DIGITS_COUNT, MAX_CODE_LENGTH):
@@ -290,7 +386,7 @@ def _check_limits(value: Any) -> Problems:
         elif name == "fail_phone_total":
             if not _is_int(rates, 1, 100):  # NIST SP 800-63B-4, 3.2.2: no more than 100
                 yield "['fail_phone_total'] must be a whole number from 1 to 100."
-        else:
+        elif rates is not None or name not in SITE_LIMITS:
             yield from _check_rates(name, rates)
 
 
@@ -305,7 +401,7 @@ def _check_rates(name: str, rates: Any) -> Problems:
         except (TypeError, ValueError):
             yield f"['{name}'] has {text!r}, which is no rate such as '5/h' or '100/10m'."
         else:
-            if name.endswith("_phone") and rate.count > MAX_LIMIT_COUNT:
+            if name.endswith(("_phone", "_device")) and rate.count > MAX_LIMIT_COUNT:
                 yield f"['{name}'] may count to {MAX_LIMIT_COUNT} at most."
 
 
@@ -366,8 +462,8 @@ def _check_captcha(value: Any) -> Problems:
         return
     if value.get("ON_ERROR", "deny") not in ("deny", "allow"):
         yield "['ON_ERROR'] must be 'deny' or 'allow'."
-    if value.get("WHEN", "always") != "always":
-        yield "['WHEN'] must be 'always'."
+    if value.get("WHEN", "always") not in ("always", "suspicious"):
+        yield "['WHEN'] must be 'always' or 'suspicious'."
     try:
         load_captcha(value)
     except ImproperlyConfigured as error:

@@ -103,6 +103,16 @@ class DeliveryOutcome(Words):
     UNCERTAIN = "uncertain", _("uncertain: maybe sent")
 
 
+class Guard(Words):
+    """Who may object to a message before it is paid for."""
+
+    REGION = "region", _("region that is not served")
+    NUMBER_TYPE = "number_type", _("type of number that is not served")
+    REGION_TRAFFIC = "region_traffic", _("too few logins in the region")
+    ADDRESS_TRAFFIC = "address_traffic", _("too few logins from the address")
+    PREFIX_TRAFFIC = "prefix_traffic", _("too few logins among neighbouring numbers")
+
+
 class Refusal(Words):
     """Why the flow says no: the words of the HTTP API, each with what the person is told."""
 

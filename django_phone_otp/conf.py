@@ -20,6 +20,27 @@ DEFAULT_LIMITS: Mapping[str, Any] = {
     "send_phone": ["5/h", "10/d"],
     "fail_phone": "10/d",
     "fail_phone_total": 100,
+    "send_device": ["5/h", "10/d"],
+    "fail_device": "10/d",
+    "send_region": None,
+    "send_all": None,
+    "fail_all": "200/h",
+}
+
+# How a guard acts: it refuses, it only says what it would have refused, it is not asked.
+GUARD_MODES = ("block", "shadow", "off")
+DEFAULT_GUARDS: Mapping[str, Mapping[str, Any]] = {
+    "region": {"MODE": "block"},
+    "number_type": {"MODE": "block"},
+    "region_traffic": {"MODE": "shadow", "FREE": 100, "PER_LOGIN": 5, "WINDOW": 3_600},
+    "address_traffic": {"MODE": "shadow", "FREE": 20, "PER_LOGIN": 5, "WINDOW": 86_400},
+    "prefix_traffic": {
+        "MODE": "shadow",
+        "FREE": 10,
+        "PER_LOGIN": 5,
+        "WINDOW": 3_600,
+        "PAUSE": 21_600,
+    },
 }
 
 # A code this short has fewer tries, and is alone: with two valid at once each guess counts double.
@@ -52,6 +73,21 @@ class Rate:
         return f"{self.count}/{self.seconds}s"
 
 
+@dataclass(frozen=True, slots=True)
+class GuardRules:
+    """How a guard acts, and what it allows in `window_seconds`.
+
+    `free` messages, and `per_login` more for each that ended in a login. `pause_seconds` is how
+    long it stays shut once it has shut; 0 is to the end of the window.
+    """
+
+    mode: str
+    free: int = 0
+    per_login: int = 0
+    window_seconds: int = 0
+    pause_seconds: int = 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """`PHONE_OTP` with its defaults; each field is the key in lower case."""
@@ -61,6 +97,9 @@ class Settings:
     routes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     default_region: str | None = None
     allowed_regions: Sequence[str] | None = None
+    denied_regions: Sequence[str] = field(default_factory=list)
+    number_types: Sequence[str] | None = None
+    guards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     code_length: int = 6
     code_ttl: int = 300  # seconds
     max_attempts: int = 5
@@ -79,9 +118,21 @@ class Settings:
     retention_days: int = 30
 
     def rates(self, name: str) -> tuple[Rate, ...]:
-        """Give the rates of a limit, such as `send_phone`."""
+        """Give the rates of a limit, such as `send_phone`, each once; none where it is off."""
         value = self.limits.get(name, DEFAULT_LIMITS[name])
-        return tuple(Rate.parse(text) for text in ([value] if isinstance(value, str) else value))
+        texts = [value] if isinstance(value, str) else value or ()
+        return tuple(dict.fromkeys(map(Rate.parse, texts)))
+
+    def guard(self, name: str) -> GuardRules:
+        """Give the rules of a guard, such as `region_traffic`."""
+        rules = {**DEFAULT_GUARDS[name], **self.guards.get(name, {})}
+        return GuardRules(
+            mode=rules["MODE"],
+            free=rules.get("FREE", 0),
+            per_login=rules.get("PER_LOGIN", 0),
+            window_seconds=rules.get("WINDOW", 0),
+            pause_seconds=rules.get("PAUSE", 0),
+        )
 
     @property
     def disabling_failures_count(self) -> int:

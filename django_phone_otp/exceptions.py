@@ -10,6 +10,7 @@ that no fallback to another provider can hide them.
     ├── NoAccountInUse          every provider account is switched off or broken
     ├── CodeRequired            the challenge is answered with a code, and none came (a ValueError)
     ├── CodeGone                the provider, who is the judge, knows nothing of a code any more
+    ├── CacheUnavailable        the cache in which limits are counted is out of reach
     ├── BrokenSeal              no key of this site opens the stored options
     ├── TransportError          raised by `transport`, names method and host only
     │   ├── NotConnected        nothing was sent
@@ -52,6 +53,10 @@ class CodeRequired(PhoneOTPError, ValueError):
 
 class CodeGone(PhoneOTPError):
     """The provider judges no answers to this delivery any more: it is too old, or used up."""
+
+
+class CacheUnavailable(PhoneOTPError):
+    """The cache in which limits are counted is out of reach: nobody may be let through."""
 
 
 class BrokenSeal(PhoneOTPError):

@@ -31,19 +31,23 @@ _NEVER_CALLED = frozenset(
         PhoneNumberType.PERSONAL_NUMBER,
     }
 )
+# Those that may be sent a code. Where a plan does not tell mobile from fixed, both are one.
+KINDS = ("mobile", "fixed_line_or_mobile", "fixed_line", "voip", "unknown")
 _NO_REGION = "001"  # satellites and international networks: dear, and nobody's login
 
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """A valid number: `e164`, its ISO 3166 `region` ("" where it has none).
+    """A valid number: `e164`, its ISO 3166 `region` ("" where it has none), its type.
 
-    `is_callable` says whether it may be sent a code: no premium rate, no pager, no satellite.
+    `kind` is one of `KINDS` where `is_callable`, which says whether it may be sent a code: no
+    premium rate, no pager, no satellite.
     """
 
     e164: str
     region: str
     is_callable: bool
+    kind: str = "unknown"
 
 
 def parse(typed: str, default_region: str | None = None) -> Phone:
@@ -75,6 +79,7 @@ def parse(typed: str, default_region: str | None = None) -> Phone:
         e164=phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
         region=region,
         is_callable=kind not in _NEVER_CALLED and region != _NO_REGION,
+        kind=PhoneNumberType.to_string(kind).lower(),
     )
 
 

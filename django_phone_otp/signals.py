@@ -29,6 +29,10 @@ phone_locked = Signal()
 # user, phone: str in E.164, previous_phone: str or None
 phone_linked = Signal()
 
+# limit: str, such as "fail_all" or "prefix_traffic", scope: str (a region, a prefix, or ""), count:
+# int; many phones are concerned, so no challenge is named. Once for each window of the limit.
+alarm_raised = Signal()
+
 
 def send_after_commit(signal: Signal, *, sender: type, using: str, **arguments: Any) -> None:
     """Send a signal once the open transaction is committed, or now when there is none."""

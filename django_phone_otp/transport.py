@@ -31,6 +31,7 @@ from .exceptions import NoAnswer, NotConnected, TransportError
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_CONNECT_SECONDS = 5.0
+_LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +72,24 @@ class WireReply:
 
 
 Transport = Callable[[WireRequest], WireReply]
+
+
+def is_safe_address(url: str) -> bool:
+    """Say whether secrets may travel to an address: https://, a host, and at most a path.
+
+    SECURITY: plain HTTP would show them to everybody on the way. It is allowed on loopback, for
+    stand-ins in tests.
+    """
+    try:
+        address = urlsplit(url)
+        host, _port = address.hostname, address.port
+    except ValueError:
+        return False
+    is_one_line = url.isprintable() and not any(each.isspace() for each in url)
+    if "@" in address.netloc or address.query or address.fragment or not is_one_line:
+        return False
+    is_local = address.scheme == "http" and host in _LOOPBACK_HOSTS
+    return is_local or (address.scheme == "https" and bool(host))
 
 
 def send(request: WireRequest) -> WireReply:

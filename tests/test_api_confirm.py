@@ -1,5 +1,7 @@
 """`confirm/`: what answering with a code gives, and what it costs to be wrong."""
 
+from unittest.mock import ANY
+
 import pytest
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.auth.signals import user_logged_in, user_login_failed
@@ -35,6 +37,7 @@ def test_logs_a_new_phone_in_and_makes_its_user(post, challenge):
     assert response.json() == {
         "user": {"id": user.pk, "phone": PHONE, "created": True},
         "token": Token.objects.get(user=user).key,
+        "device": ANY,
     }
     assert UserPhone.objects.get().user == user
     assert not user.has_usable_password()
@@ -143,7 +146,7 @@ def test_wrong_codes_of_a_day_are_counted_over_all_challenges(post, phone_otp):
 
 def test_with_the_days_budget_spent_the_right_code_is_refused_too(post, challenge):
     ledger = PhoneLedger.objects.get()
-    PhoneLedger.objects.write(ledger, {"failures": [NOW.timestamp() - 60] * 10})
+    ledger.write({"failures": [NOW.timestamp() - 60] * 10})
     response = post("confirm", challenge=challenge, code=right_code())
     assert response.json()["code"] == "too_many_requests"
     assert response.json()["retry_after"] == 86_340
@@ -257,7 +260,10 @@ class TestSession:
     def test_a_login_sets_the_cookie_and_nothing_else(self, post, api, challenge):
         response = post("confirm", challenge=challenge, code=right_code())
         user = get_user_model().objects.get()
-        assert response.json() == {"user": {"id": user.pk, "phone": PHONE, "created": True}}
+        assert response.json() == {
+            "user": {"id": user.pk, "phone": PHONE, "created": True},
+            "device": ANY,
+        }
         assert api.session[SESSION_KEY] == str(user.pk)
         assert api.session["_auth_user_backend"] == "django_phone_otp.backends.PhoneOTPBackend"
 

@@ -381,7 +381,7 @@ def test_s09_what_another_request_took_meanwhile_is_not_lost():
 def test_s09_what_was_written_meanwhile_about_other_things_stays():
     challenge = waiting()
     other = PhoneLedger.objects.get()
-    PhoneLedger.objects.write(other, {"failures": [1.5], "sends": [2.5]})
+    other.write({"failures": [1.5], "sends": [2.5]})
     assert refused(challenge, account(phone_daily_limit=1)) == ""
     stored = PhoneLedger.objects.get()
     assert (stored.failures, stored.sends, len(stored.account_sends["a"])) == ([1.5], [2.5], 1)

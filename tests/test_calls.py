@@ -666,7 +666,7 @@ def test_s06_a_disabled_phone_is_refused(show, post, challenge):
 def test_s06_a_phone_that_is_disabled_while_the_provider_is_asked_is_refused(post, challenge):
     call_in(challenge)
     ledger = PhoneLedger.objects.get()
-    fakes.meanwhile.append(lambda: PhoneLedger.objects.write(ledger, {"disabled_at": NOW}))
+    fakes.meanwhile.append(lambda: ledger.write({"disabled_at": NOW}))
     assert post("confirm", challenge=challenge).json()["code"] == "locked"
     assert stored(challenge).state == "sent"
 

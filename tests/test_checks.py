@@ -18,6 +18,8 @@ from django_phone_otp.backends import PhoneOTPBackend
 from django_phone_otp.captcha import Captcha
 from django_phone_otp.checks import (
     check_backend,
+    check_cache_counts,
+    check_cache_is_shared,
     check_limits_are_on,
     check_providers_exist,
     check_settings,
@@ -84,6 +86,16 @@ GOOD = [
     pytest.param("ALLOWED_REGIONS", None, id="ALLOWED_REGIONS-None"),
     pytest.param("ALLOWED_REGIONS", ["RU", "BY"], id="ALLOWED_REGIONS-list"),
     pytest.param("ALLOWED_REGIONS", {"RU", "BY"}, id="ALLOWED_REGIONS-set"),
+    pytest.param("DENIED_REGIONS", [], id="DENIED_REGIONS-none"),
+    pytest.param("DENIED_REGIONS", {"CU", "LK"}, id="DENIED_REGIONS"),
+    pytest.param("NUMBER_TYPES", None, id="NUMBER_TYPES-None"),
+    pytest.param("NUMBER_TYPES", ["mobile", "fixed_line_or_mobile"], id="NUMBER_TYPES"),
+    pytest.param("GUARDS", {}, id="GUARDS-none"),
+    pytest.param(
+        "GUARDS",
+        {"region": {"MODE": "shadow"}, "prefix_traffic": {"FREE": 1, "PAUSE": 604_800}},
+        id="GUARDS",
+    ),
     pytest.param("CODE_LENGTH", 6, id="CODE_LENGTH-least"),
     pytest.param("CODE_LENGTH", 16, id="CODE_LENGTH-most"),
     pytest.param("CODE_TTL", 30, id="CODE_TTL-least"),
@@ -101,6 +113,11 @@ GOOD = [
             "send_phone": ("1/m", "1000/d"),
             "fail_phone": "10/d",
             "fail_phone_total": 100,
+            "send_device": "5/h",
+            "fail_device": "10/d",
+            "send_region": "1000000/d",
+            "send_all": None,
+            "fail_all": None,
         },
         id="LIMITS-all",
     ),
@@ -115,7 +132,7 @@ GOOD = [
     pytest.param("CAPTCHA", CAPTCHA, id="CAPTCHA-least"),
     pytest.param(
         "CAPTCHA",
-        {**CAPTCHA, "OPTIONS": {"secret": SECRET}, "ON_ERROR": "allow", "WHEN": "always"},
+        {**CAPTCHA, "OPTIONS": {"secret": SECRET}, "ON_ERROR": "allow", "WHEN": "suspicious"},
         id="CAPTCHA-most",
     ),
     pytest.param("MESSAGE", None, id="MESSAGE-built-in"),
@@ -157,6 +174,9 @@ IDS = {
     "TRUSTED_PROXIES": "phone_otp.E027",
     "TEST_PHONES": "phone_otp.E028",
     "RETENTION_DAYS": "phone_otp.E029",
+    "DENIED_REGIONS": "phone_otp.E030",
+    "NUMBER_TYPES": "phone_otp.E031",
+    "GUARDS": "phone_otp.E032",
 }
 
 # One problem each.
@@ -198,6 +218,22 @@ BAD = [
     pytest.param("ALLOWED_REGIONS", "RU", id="ALLOWED_REGIONS-text"),
     pytest.param("ALLOWED_REGIONS", ["RU", "XX"], id="ALLOWED_REGIONS-no-region"),
     pytest.param("ALLOWED_REGIONS", [["RU"]], id="ALLOWED_REGIONS-list-in-list"),
+    pytest.param("DENIED_REGIONS", "CU", id="DENIED_REGIONS-text"),
+    pytest.param("DENIED_REGIONS", ["CU", "XX"], id="DENIED_REGIONS-no-region"),
+    pytest.param("DENIED_REGIONS", None, id="DENIED_REGIONS-None"),
+    pytest.param("NUMBER_TYPES", [], id="NUMBER_TYPES-empty"),
+    pytest.param("NUMBER_TYPES", "mobile", id="NUMBER_TYPES-text"),
+    pytest.param("NUMBER_TYPES", ["premium_rate"], id="NUMBER_TYPES-never-called"),
+    pytest.param("GUARDS", ["region"], id="GUARDS-list"),
+    pytest.param("GUARDS", {"country": {}}, id="GUARDS-unknown"),
+    pytest.param("GUARDS", {7: {}}, id="GUARDS-number"),
+    pytest.param("GUARDS", {"region": "shadow"}, id="GUARDS-text"),
+    pytest.param("GUARDS", {"region": {"FREE": 5}}, id="GUARDS-rule-of-another"),
+    pytest.param("GUARDS", {"region": {"MODE": "warn"}}, id="GUARDS-MODE"),
+    pytest.param("GUARDS", {"region": {"MODE": ["off"]}}, id="GUARDS-MODE-list"),
+    pytest.param("GUARDS", {"region_traffic": {"FREE": 0}}, id="GUARDS-nothing-free"),
+    pytest.param("GUARDS", {"region_traffic": {"WINDOW": "1h"}}, id="GUARDS-WINDOW-text"),
+    pytest.param("GUARDS", {"prefix_traffic": {"PAUSE": 604_801}}, id="GUARDS-PAUSE-long"),
     pytest.param("CODE_LENGTH", 5, id="CODE_LENGTH-short"),
     pytest.param("CODE_LENGTH", 17, id="CODE_LENGTH-long"),
     pytest.param("CODE_LENGTH", "6", id="CODE_LENGTH-text"),
@@ -224,6 +260,8 @@ BAD = [
     pytest.param("LIMITS", {"send_phone": "0/h"}, id="LIMITS-nothing-allowed"),
     pytest.param("LIMITS", {"send_phone": "1001/d"}, id="LIMITS-too-many-to-keep"),
     pytest.param("LIMITS", {"fail_phone": None}, id="LIMITS-None"),
+    pytest.param("LIMITS", {"send_device": "1001/d"}, id="LIMITS-too-many-of-a-device"),
+    pytest.param("LIMITS", {"send_all": []}, id="LIMITS-of-the-site-no-rate"),
     pytest.param("LIMITS", {"fail_phone_total": 101}, id="LIMITS-total-over-100"),
     pytest.param("LIMITS", {"fail_phone_total": 0}, id="LIMITS-total-0"),
     pytest.param("LIMITS", {"fail_phone_total": "100/d"}, id="LIMITS-total-rate"),
@@ -472,6 +510,46 @@ def test_limits_that_are_on_are_fine(settings, value):
     if value is not None:
         settings.RATELIMIT_ENABLE = value
     assert check_limits_are_on() == []
+
+
+def cache_of(path: str) -> dict[str, Any]:
+    return {"BACKEND": f"django.core.cache.backends.{path}", "LOCATION": "unused"}
+
+
+@pytest.mark.parametrize(
+    ("backend", "id_"),
+    [
+        ("locmem.LocMemCache", "phone_otp.W008"),
+        ("filebased.FileBasedCache", "phone_otp.W009"),
+        ("db.DatabaseCache", "phone_otp.W009"),
+    ],
+)
+def test_cache_that_counts_badly_is_warned_of(settings, backend, id_):
+    settings.CACHES = {"default": cache_of(backend)}
+    (found,) = check_cache_is_shared()
+    assert (type(found), found.id) == (Warning, id_)
+    assert found.msg.startswith("CACHES['default'] ")
+
+
+def test_cache_that_keeps_nothing_is_an_error(settings):
+    settings.CACHES = {"default": cache_of("dummy.DummyCache")}
+    (found,) = check_cache_counts()
+    assert (type(found), found.id) == (Error, "phone_otp.E008")
+
+
+def test_cache_that_is_checked_is_the_one_that_counts(settings):
+    settings.RATELIMIT_USE_CACHE = "limits"
+    settings.CACHES = {
+        "default": cache_of("dummy.DummyCache"),
+        "limits": cache_of("redis.RedisCache"),
+    }
+    assert check_cache_counts() + check_cache_is_shared() == []
+
+
+@pytest.mark.parametrize("caches", [{}, {"default": {"BACKEND": "no.such.Cache"}}])
+def test_cache_that_does_not_exist_is_for_django_to_name(settings, caches):
+    settings.CACHES = caches
+    assert check_cache_counts() + check_cache_is_shared() == []
 
 
 def test_token_issuer_needs_its_app(settings):

@@ -10,6 +10,7 @@ from django_phone_otp.choices import (
     Channel,
     Custody,
     DeliveryOutcome,
+    Guard,
     Purpose,
     Refusal,
     State,
@@ -25,6 +26,11 @@ WORDS = [
     ),
     pytest.param(Channel, ["sms", "flash_call"], id="Channel"),
     pytest.param(Custody, ["local", "returned", "remote", "presence"], id="Custody"),
+    pytest.param(
+        Guard,
+        ["region", "number_type", "region_traffic", "address_traffic", "prefix_traffic"],
+        id="Guard",
+    ),
     pytest.param(
         Refusal,
         [

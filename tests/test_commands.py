@@ -31,3 +31,16 @@ def test_unlock_says_when_there_is_no_lock():
 def test_unlock_says_when_it_is_no_phone():
     with pytest.raises(CommandError, match="This phone number does not exist"):
         call_command("phone_otp_unlock", "12")
+
+
+def test_s07_devices_of_a_phone_are_revoked():
+    PhoneLedger.objects.create(phone=PHONE)
+    out = StringIO()
+    call_command("phone_otp_revoke_devices", "8 924 450-10-03", stdout=out)
+    assert PhoneLedger.objects.get().devices_valid_after is not None
+    assert out.getvalue() == "The devices of +7•••••••003 are revoked.\n"
+
+
+def test_revoking_says_when_it_is_no_phone():
+    with pytest.raises(CommandError, match="This phone number does not exist"):
+        call_command("phone_otp_revoke_devices", "12")

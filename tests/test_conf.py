@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from django_phone_otp.conf import DEFAULT_LIMITS, KEYS, Rate, Settings, read
+from django_phone_otp.conf import DEFAULT_LIMITS, KEYS, GuardRules, Rate, Settings, read
 
 # The public interface: a change here breaks somebody's site.
 DEFAULTS: dict[str, Any] = {
@@ -13,6 +13,9 @@ DEFAULTS: dict[str, Any] = {
     "ROUTES": {},
     "DEFAULT_REGION": None,
     "ALLOWED_REGIONS": None,
+    "DENIED_REGIONS": [],
+    "NUMBER_TYPES": None,
+    "GUARDS": {},
     "CODE_LENGTH": 6,
     "CODE_TTL": 300,
     "MAX_ATTEMPTS": 5,
@@ -140,11 +143,31 @@ def test_there_are_no_other_limits():
         "send_phone",
         "fail_phone",
         "fail_phone_total",
+        "send_device",
+        "fail_device",
+        "send_region",
+        "send_all",
+        "fail_all",
     }
 
 
 def test_a_limit_may_be_one_rate():
     assert Settings(limits={"send_phone": "1/m"}).rates("send_phone") == (Rate(1, 60),)
+
+
+def test_a_limit_may_be_off():
+    assert Settings(limits={"fail_all": None}).rates("fail_all") == ()
+
+
+def test_a_rate_that_is_said_twice_counts_once():
+    found = Settings(limits={"request_ip": ["60/h", "60/60m", "5/m"]}).rates("request_ip")
+    assert found == (Rate(60, 3_600), Rate(5, 60))
+
+
+def test_a_guard_keeps_the_rules_that_are_left_out():
+    found = Settings(guards={"prefix_traffic": {"MODE": "block", "FREE": 3}})
+    assert found.guard("prefix_traffic") == GuardRules("block", 3, 5, 3_600, 21_600)
+    assert found.guard("region") == GuardRules("block")
 
 
 def test_a_limit_may_be_several_rates():

@@ -44,10 +44,15 @@ class Phone:
 
     def fail(self, count: int = 1) -> None:
         for _ in range(count):
-            self.change(limits.after_wrong_code(self.ledger, self.settings, self.now))
+            self.answer(is_right=False)
 
     def confirm(self) -> None:
-        self.change(limits.after_right_code())
+        self.answer(is_right=True)
+
+    def answer(self, *, is_right: bool) -> None:
+        challenge = PhoneChallenge(ledger=self.ledger)
+        ((_row, changes),) = limits.after_answer(challenge, is_right, self.settings, self.now)
+        self.change(changes)
 
     def wait(self, count: float) -> None:
         self.now += seconds(count)
@@ -494,7 +499,9 @@ def test_reckoning_changes_nothing(settings, history):
     phone.denial()
     phone.answer_denial()
     limits.after_send(phone.ledger, settings, phone.now)
-    limits.after_wrong_code(phone.ledger, settings, phone.now)
+    challenge = PhoneChallenge(ledger=phone.ledger)
+    limits.after_answer(challenge, False, settings, phone.now)
+    limits.after_answer(challenge, True, settings, phone.now)
     assert dict(vars(phone.ledger), _state=None) == before
 
 

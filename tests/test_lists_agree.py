@@ -204,6 +204,7 @@ def test_provider_has_a_channel_that_exists(key, path):
                 "Refusal",
                 "confirm_code",
                 "find_challenge",
+                "give_device",
                 "link_phone",
                 "look_at_challenge",
                 "request_code",
@@ -220,6 +221,8 @@ def test_provider_has_a_channel_that_exists(key, path):
                 "AccountLedger",
                 "ConfirmAttempt",
                 "DeliveryAttempt",
+                "DeviceLedger",
+                "GuardObjection",
                 "IssuedCode",
                 "PhoneChallenge",
                 "PhoneLedger",
@@ -257,6 +260,7 @@ def test_signals():
         "phone_verified",
         "phone_locked",
         "phone_linked",
+        "alarm_raised",
     }
 
 

@@ -171,7 +171,7 @@ def test_new_site_logs_a_person_in(project):
         )
 
     assert response.status == 200
-    assert login == {"user": {"id": 1, "phone": PHONE, "created": True}}
+    assert login["user"] == {"id": 1, "phone": PHONE, "created": True}
     assert [each for each in response.headers.get_all("Set-Cookie") if "sessionid=" in each]
 
 

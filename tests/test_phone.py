@@ -147,7 +147,7 @@ def test_number_without_plus_needs_a_region():
 
 
 def test_number_with_plus_keeps_its_country_in_any_region():
-    assert parse(PHONE, "BY") == Phone(e164=PHONE, region="RU", is_callable=True)
+    assert parse(PHONE, "BY") == Phone(e164=PHONE, region="RU", is_callable=True, kind="mobile")
 
 
 def test_region_reads_a_national_number():

@@ -331,7 +331,7 @@ def test_no_phone_is_linked_by_a_trial(trial, operator):
 
 def test_the_api_logs_not_even_the_operator_in(post, session, trial):
     response = post("confirm", client=session, challenge=trial.public_id, code=code())
-    assert (response.status_code, response.json()["code"]) == (400, "phone_not_allowed")
+    assert (response.status_code, response.json()["code"]) == (400, "challenge_closed")
     assert not Token.objects.exists()
     assert PhoneChallenge.objects.get().spent_at is None
 

@@ -14,10 +14,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from .. import conf
-from ..choices import State
+from ..choices import Guard, State
 from ..exceptions import InvalidPhone
 from ..flow.accounts import list_providers
-from ..models import ConfirmAttempt, DeliveryAttempt, PhoneChallenge
+from ..models import ConfirmAttempt, DeliveryAttempt, GuardObjection, PhoneChallenge
 from ..models.challenge import PhoneChallengeQuerySet
 from ..phone import parse
 
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     ChallengeModelAdmin = admin.ModelAdmin[PhoneChallenge]
     DeliveryTabularInline = admin.TabularInline[DeliveryAttempt, PhoneChallenge]
     ConfirmTabularInline = admin.TabularInline[ConfirmAttempt, PhoneChallenge]
+    ObjectionTabularInline = admin.TabularInline[GuardObjection, PhoneChallenge]
 else:
     ChallengeModelAdmin = admin.ModelAdmin
-    DeliveryTabularInline = ConfirmTabularInline = admin.TabularInline
+    DeliveryTabularInline = ConfirmTabularInline = ObjectionTabularInline = admin.TabularInline
 
 
 class ReadOnlyAdmin:
@@ -45,6 +46,15 @@ class ReadOnlyAdmin:
     def has_delete_permission(self, *_args: Any) -> bool:
         """Nobody removes it but the purge."""
         return False
+
+
+class ObjectionInline(ReadOnlyAdmin, ObjectionTabularInline):
+    """What guards had against a message, oldest first."""
+
+    model = GuardObjection
+    ordering = ("pk",)
+    fields = ("created_at", "guard", "blocked", "detail")
+    readonly_fields = fields
 
 
 class DeliveryInline(ReadOnlyAdmin, DeliveryTabularInline):
@@ -122,6 +132,28 @@ class ProviderFilter(admin.SimpleListFilter):
         return queryset.filter(provider=self.value()) if is_offered else queryset
 
 
+class GuardFilter(admin.SimpleListFilter):
+    """Filter by a guard that objected, heeded or in shadow."""
+
+    title = _("guard")
+    parameter_name = "guard"
+
+    def lookups(
+        self, _request: HttpRequest, _model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, Any]]:
+        """Offer all guards."""
+        return Guard.listed()
+
+    def queryset(
+        self, _request: HttpRequest, queryset: QuerySet[PhoneChallenge]
+    ) -> QuerySet[PhoneChallenge]:
+        """Choose those with an objection of this guard."""
+        if self.value() not in Guard.values:
+            return queryset
+        objections = GuardObjection.objects.filter(guard=self.value())
+        return queryset.filter(pk__in=objections.values("challenge"))
+
+
 @admin.register(PhoneChallenge)
 class PhoneChallengeAdmin(ReadOnlyAdmin, ChallengeModelAdmin):
     """Who asked for a code, how it went out, how it was answered."""
@@ -137,13 +169,13 @@ class PhoneChallengeAdmin(ReadOnlyAdmin, ChallengeModelAdmin):
         "ip",
     )
     list_display_links = ("created_at", "masked_phone")
-    list_filter = (StateFilter, "channel", ProviderFilter, "purpose", "created_at")
+    list_filter = (StateFilter, "channel", ProviderFilter, GuardFilter, "purpose", "created_at")
     ordering = ("-created_at",)
     list_per_page = 50
     show_full_result_count = False
     search_fields = ("phone",)
     search_help_text = _("A whole phone number, as people write it.")
-    inlines = (DeliveryInline, ConfirmInline)
+    inlines = (ObjectionInline, DeliveryInline, ConfirmInline)
     fieldsets = (
         (None, {"fields": ("masked_phone", "region", "purpose", "owner", "present_state")}),
         (
@@ -159,7 +191,7 @@ class PhoneChallengeAdmin(ReadOnlyAdmin, ChallengeModelAdmin):
                 )
             },
         ),
-        (_("Client"), {"fields": ("ip", "user_agent")}),
+        (_("Client"), {"fields": ("ip", "user_agent", "is_known_device")}),
         (
             _("Times"),
             {
@@ -184,10 +216,16 @@ class PhoneChallengeAdmin(ReadOnlyAdmin, ChallengeModelAdmin):
         return lookup.partition("__")[0] in {
             "channel",
             "created_at",
+            "guard",
             "provider",
             "purpose",
             "state",
         }
+
+    @admin.display(description=_("known device"), boolean=True)
+    def is_known_device(self, challenge: PhoneChallenge) -> bool:
+        """Say whether the client had logged in with this phone before."""
+        return challenge.device_id is not None
 
     @admin.display(description=_("user"))
     def owner(self, challenge: PhoneChallenge) -> str:

@@ -37,6 +37,9 @@ class RequestSerializer(serializers.Serializer[Any]):
     captcha_token = serializers.CharField(
         max_length=MAX_TOKEN_LENGTH, required=False, allow_blank=True, default=""
     )
+    device = serializers.CharField(
+        max_length=MAX_TOKEN_LENGTH, required=False, allow_blank=True, default=""
+    )
 
 
 class ResendSerializer(serializers.Serializer[Any]):

@@ -20,11 +20,13 @@ from rest_framework.views import APIView
 
 from .. import conf
 from ..choices import Purpose, Refusal
+from ..devices import COOKIE_NAME, LIFETIME
 from ..exceptions import ChannelNotOffered, CodeRequired, InvalidPhone
 from ..flow import (
     Asked,
     Client,
     confirm_code,
+    give_device,
     link_phone,
     look_at_challenge,
     request_code,
@@ -105,6 +107,7 @@ class RequestView(FlowView):
             client=Client.from_request(request),
             user=_require_user(request) if data["purpose"] == Purpose.LINK else None,
             captcha_token=data["captcha_token"],
+            device=data["device"] or request.COOKIES.get(COOKIE_NAME, ""),
         )
         return _show_asked(asked, status=201)
 
@@ -172,6 +175,8 @@ def _log_in(request: Request, challenge: PhoneChallenge, issuer: Issuer) -> Resp
     try:
         with transaction.atomic(using=PhoneChallenge.primary().db):
             user = authenticate(request._request, phone_challenge=challenge)
+            if user is None and challenge.spent_at is None:  # somebody was faster
+                return refuse(Refusal.CHALLENGE_CLOSED)
             if user is None:  # inactive, or unknown while sign-up is closed
                 return refuse(Refusal.PHONE_NOT_ALLOWED)
             issued = issuer.issue(request._request, user)
@@ -180,7 +185,23 @@ def _log_in(request: Request, challenge: PhoneChallenge, issuer: Issuer) -> Resp
         if issuer.uses_cookies:
             request._request.session.flush()
         raise
-    return Response({"user": _show_user(user, challenge), **issued})
+    device = give_device(challenge)
+    response = Response({"user": _show_user(user, challenge), **issued, "device": device})
+    if issuer.uses_cookies:
+        _keep_device(response, device)
+    return response
+
+
+def _keep_device(response: Response, device: str) -> None:
+    """Have a browser keep the device string; no script need read it."""
+    response.set_cookie(
+        COOKIE_NAME,
+        device,
+        max_age=LIFETIME,
+        secure=django_settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
 
 
 def _link(challenge: PhoneChallenge) -> Response:

@@ -3,12 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.views.decorators.debug import sensitive_variables
+
 from ..loading import load_class
 from .base import Captcha
 
-REGISTRY: dict[str, str] = {}
+REGISTRY = {
+    "yandex": "django_phone_otp.captcha.siteverify.Yandex",
+    "hcaptcha": "django_phone_otp.captcha.siteverify.HCaptcha",
+    "turnstile": "django_phone_otp.captcha.siteverify.Turnstile",
+}
 
 
+@sensitive_variables("entry")
 def load_captcha(entry: Mapping[str, Any]) -> Captcha:
     """Make the captcha that `CAPTCHA` describes; raises `ImproperlyConfigured`."""
     setting = "PHONE_OTP['CAPTCHA']['BACKEND']"

@@ -13,6 +13,7 @@ from ..choices import Refusal
 from .calls import look_at_challenge
 from .client import Client
 from .confirm import confirm_code
+from .devices import give_device
 from .request import (
     Asked,
     find_challenge,
@@ -32,6 +33,7 @@ __all__ = [
     "Refusal",
     "confirm_code",
     "find_challenge",
+    "give_device",
     "link_phone",
     "look_at_challenge",
     "request_code",

@@ -78,7 +78,7 @@ def _take_of_phone(account: Account, challenge: PhoneChallenge) -> int:
 
     The ledger is written only if nobody wrote in between, and reckoned anew otherwise.
     """
-    ledgers, ledger = PhoneLedger.primary(), challenge.ledger
+    ledger = challenge.ledger
     limit = account.phone_daily_limit or 0
     if limit < 1:
         return limits.DAY_SECONDS
@@ -87,6 +87,6 @@ def _take_of_phone(account: Account, challenge: PhoneChallenge) -> int:
         seconds = limits.seconds_until_account(ledger, account.alias, limit, now)
         if seconds:
             return seconds
-        if ledgers.write(ledger, limits.after_account_send(ledger, account.alias, limit, now)):
+        if ledger.write(limits.after_account_send(ledger, account.alias, limit, now)):
             return 0
-        ledger.refresh_from_db(using=ledgers.db)
+        ledger.refresh_from_db(using=PhoneLedger.primary().db)

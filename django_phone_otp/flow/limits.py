@@ -1,12 +1,14 @@
 """Limits: how often an address may ask and answer, and what a phone bears. Layer 4.
 
-Addresses are counted in the cache with django-ratelimit: many keys, short lives, and a count that
-is off by one harms nobody. Phones are counted in the database, in one row each (`models.ledger`):
-functions here take a row and give the changes to write, or a `Denial`. They are pure.
+Addresses, regions and the site as a whole are counted in the cache with django-ratelimit: many
+keys, short lives, and a count that is off by one harms nobody. Phones and known devices are counted
+in the database, in one row each (`models.ledger`): functions here take a row and give the changes
+to write, or a `Denial`. They are pure.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from ipaddress import ip_address, ip_network
@@ -14,12 +16,15 @@ from math import ceil
 from typing import Any
 
 from django.conf import settings as django_settings
+from django.core.cache import BaseCache, caches
 from django.utils import timezone
 from django_ratelimit.core import get_usage
 
+from .. import signals
 from ..choices import Refusal, State
 from ..conf import Rate, Settings
-from ..models import PhoneChallenge, PhoneLedger
+from ..exceptions import CacheUnavailable
+from ..models import DeviceLedger, PhoneChallenge, PhoneLedger
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +33,15 @@ DAY_SECONDS = 86_400
 TRIAL_RATE = Rate(10, 3_600)  # test codes of one operator: enough to set up, too few to annoy
 # Nobody can know when an operator lifts a lock; this is when it is worth asking again.
 DISABLED_RETRY_SECONDS = 3_600
+# How often a row that others write at the same moment is read anew; each time somebody got through.
+MAX_RACES = 100
+# What of an address's budget may be used up before it is suspicious: one part of four.
+SUSPICIOUS_PART = 4
+
+# The limits of many phones: the operators have to know.
+ALARMING = ("send_region", "send_all", "fail_all")
+
+Counter = DeviceLedger | PhoneLedger
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,49 +57,134 @@ def today() -> date:
     return timezone.localdate(timezone=timezone.get_default_timezone())
 
 
-# Addresses
+def cache() -> BaseCache:
+    """Give the cache that limits and guards are counted in."""
+    return caches[getattr(django_settings, "RATELIMIT_USE_CACHE", "default")]
+
+
+def are_on() -> bool:
+    """Say whether the site has what is counted in the cache switched on; for tests it may not."""
+    return bool(getattr(django_settings, "RATELIMIT_ENABLE", True))
+
+
+@contextmanager
+def reaching_cache(limit: str) -> Iterator[None]:
+    """Turn whatever a cache that is out of reach raises into `CacheUnavailable`.
+
+    Each cache backend has errors of its own; none of them may let a request through.
+    """
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 (as said above)
+        logger.error("cache_unavailable limit=%s error=%s", limit, type(error).__name__)
+        raise CacheUnavailable(limit) from None
+
+
+# Addresses, regions, the site
 
 
 def count_address(name: str, ip: str, settings: Settings) -> Denial | None:
-    """Count one event of an address in every window of the limit; deny when one is full.
-
-    A cache that cannot be reached denies with `UNAVAILABLE`: a limit that fails open is none.
-    """
-    return _count(name, f"|{_network(ip)}|", settings.rates(name))
+    """Count one event of an address; deny when one of the windows of the limit is full."""
+    return _count(_windows(name, network_of(ip), settings.rates(name)))
 
 
 def count_trial(user_pk: object) -> Denial | None:
     """Count one test code of an operator; deny when there were enough of them."""
-    return _count("trial", f"|{user_pk}|", [TRIAL_RATE])
+    return _count(_windows("trial", str(user_pk), [TRIAL_RATE]))
 
 
-def _count(name: str, key: str, rates: Sequence[Rate]) -> Denial | None:
-    waits = []
-    for rate in rates:
+def count_message(region: str, settings: Settings) -> Denial | None:
+    """Count one message to a region, and of the site; deny when a budget is used up."""
+    of_region = _windows("send_region", region, settings.rates("send_region"))
+    return _count([*of_region, *_windows("send_all", "", settings.rates("send_all"))])
+
+
+def count_wrong_code(settings: Settings) -> None:
+    """Count one wrong code of the site; too many of them raise an alarm, and refuse nobody.
+
+    Each phone has its own budget; this sees who tries one code at each of many phones.
+    """
+    for window in _windows("fail_all", "", settings.rates("fail_all")):
+        _count([window])
+
+
+def is_busy_address(ip: str, settings: Settings) -> bool:
+    """Say whether an address has used up a good part of a budget; counts nothing.
+
+    Raises `CacheUnavailable`.
+    """
+    return any(
+        window.read(is_peek=True).events * SUSPICIOUS_PART >= window.rate.count
+        for name in ("request_ip", "confirm_ip")
+        for window in _windows(name, network_of(ip), settings.rates(name))
+    )
+
+
+def _count(windows: Sequence["_Window"]) -> Denial | None:
+    """Count an event in all windows, up to the first that is full; the longest wait is told.
+
+    The windows behind a full one are looked at and not counted: what is refused uses up nothing
+    there. A cache that cannot be reached denies with `UNAVAILABLE`: a limit that fails open is
+    none.
+    """
+    waits: list[int] = []
+    for window in windows:
+        is_peek = bool(waits)
         try:
-            usage = get_usage(
-                None,
-                group=f"phone_otp.{name}",
-                key=lambda _group, _request: key,
-                rate=(rate.count, rate.seconds),
-                increment=True,
-            )
-        except Exception as error:  # noqa: BLE001 (the reason follows)
-            # Each cache backend has errors of its own; none of them may let a request through.
-            logger.error("cache_unavailable limit=%s error=%s", name, type(error).__name__)
+            count = window.read(is_peek=is_peek)
+        except CacheUnavailable:
             return Denial(Refusal.UNAVAILABLE)
-        if usage is None and not getattr(django_settings, "RATELIMIT_ENABLE", True):
-            continue  # switched off by the site, for its tests say
-        if usage is None or not usage["limit"]:  # how django-ratelimit says that the cache failed
-            logger.error("cache_unavailable limit=%s", name)
-            return Denial(Refusal.UNAVAILABLE)
-        if usage["should_limit"]:
-            # The window's last second belongs to it: one more, and the next has begun.
-            waits.append(max(1, usage["time_left"] + 1))
+        if count.events + is_peek > window.rate.count:
+            waits.append(count.seconds_left)
+        if not is_peek and count.events == window.rate.count + 1:
+            window.tell()
     return Denial(Refusal.TOO_MANY_REQUESTS, max(waits)) if waits else None
 
 
-def _network(ip: str) -> str:
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """What stands in one window, and the seconds after which the next one begins."""
+
+    events: int
+    seconds_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """One rate of a limit for one scope, such as an address; each has a counter of its own."""
+
+    limit: str
+    scope: str
+    rate: Rate
+
+    def read(self, *, is_peek: bool = False) -> _Count:
+        """Count an event, or look at the count; raises `CacheUnavailable`."""
+        with reaching_cache(self.limit):
+            usage = get_usage(
+                None,
+                group=f"phone_otp.{self.limit}",
+                key=lambda _group, _request: f"|{self.scope}|",
+                rate=(self.rate.count, self.rate.seconds),
+                increment=not is_peek,
+            )
+            if usage is None or not usage["limit"]:  # so django-ratelimit says that it failed
+                raise ConnectionError
+        # The window's last second belongs to it: one more, and the next has begun.
+        return _Count(usage["count"], max(1, usage["time_left"] + 1))
+
+    def tell(self) -> None:
+        """Raise the alarm of a limit that concerns many phones, once: at its first refusal."""
+        if self.limit in ALARMING:
+            raise_alarm(self.limit, self.scope, self.rate.count)
+
+
+def _windows(limit: str, scope: str, rates: Sequence[Rate]) -> list[_Window]:
+    """Give the windows of a limit, the shortest first; none where limits are switched off."""
+    ordered = sorted(rates, key=lambda rate: rate.seconds) if are_on() else ()
+    return [_Window(limit, scope, each) for each in ordered]
+
+
+def network_of(ip: str) -> str:
     """Give what an address is counted as: itself, or the /64 that one IPv6 customer owns whole."""
     if not ip:
         return "unknown"
@@ -94,19 +193,25 @@ def _network(ip: str) -> str:
     return str(ip_network(f"{ip}/64", strict=False))
 
 
-# Phones
+def raise_alarm(limit: str, scope: str, count: int) -> None:
+    """Tell the operators, in the log and by signal, that a limit of many phones is reached."""
+    logger.error("alarm limit=%s scope=%s count=%d", limit, scope or "all", count)
+    signals.alarm_raised.send_robust(sender=PhoneChallenge, limit=limit, scope=scope, count=count)
 
 
-def deny_send(ledger: PhoneLedger, settings: Settings, now: datetime) -> Denial | None:
+# Phones, and the devices that are known there
+
+
+def deny_send(counter: Counter, settings: Settings, now: datetime) -> Denial | None:
     """Say whether, and for how long, no further message may go to the phone."""
-    if ledger.disabled_at:
+    if counter.disabled_at:
         return Denial(Refusal.LOCKED, DISABLED_RETRY_SECONDS)
     waits = {
-        Refusal.RESEND_TOO_SOON: _cooldown_seconds(ledger, settings, now),
+        Refusal.RESEND_TOO_SOON: _cooldown_seconds(counter, settings, now),
         # A code that could not be answered is not worth its money: wrong codes count here too.
         Refusal.TOO_MANY_REQUESTS: max(
-            _full_seconds(ledger.sends, settings.rates("send_phone"), now),
-            _full_seconds(ledger.failures, settings.rates("fail_phone"), now),
+            _full_seconds(counter.sends, _rates("send", counter, settings), now),
+            _full_seconds(counter.failures, _rates("fail", counter, settings), now),
         ),
     }
     # All have to be over: the longest is the one to tell.
@@ -114,11 +219,11 @@ def deny_send(ledger: PhoneLedger, settings: Settings, now: datetime) -> Denial 
     return Denial(refusal, ceil(waits[refusal])) if waits[refusal] > 0 else None
 
 
-def deny_answer(ledger: PhoneLedger, settings: Settings, now: datetime) -> Denial | None:
+def deny_answer(counter: Counter, settings: Settings, now: datetime) -> Denial | None:
     """Say whether the phone takes no answers: disabled, or too many wrong ones of late."""
-    if ledger.disabled_at:
+    if counter.disabled_at:
         return Denial(Refusal.LOCKED, DISABLED_RETRY_SECONDS)
-    seconds = _full_seconds(ledger.failures, settings.rates("fail_phone"), now)
+    seconds = _full_seconds(counter.failures, _rates("fail", counter, settings), now)
     return Denial(Refusal.TOO_MANY_REQUESTS, ceil(seconds)) if seconds > 0 else None
 
 
@@ -131,7 +236,7 @@ def deny_closed(challenge: PhoneChallenge, settings: Settings, now: datetime) ->
             return Denial(Refusal.EXPIRED)
         case State.LOCKED:
             # This challenge stays locked; a new one may be asked for after the wait.
-            wait = seconds_until_send(challenge.ledger, settings, now)
+            wait = seconds_until_send(challenge.counter, settings, now)
             return Denial(Refusal.LOCKED, max(1, wait))
     return None
 
@@ -141,37 +246,40 @@ def deny_confirmation(
 ) -> Denial | None:
     """Say whether a challenge takes no answer: it is closed, or its phone takes none."""
     closed = deny_closed(challenge, settings, now)
-    return closed or deny_answer(challenge.ledger, settings, now)
+    return closed or deny_answer(challenge.counter, settings, now)
 
 
-def after_send(ledger: PhoneLedger, settings: Settings, now: datetime) -> dict[str, Any]:
+def after_send(counter: Counter, settings: Settings, now: datetime) -> dict[str, Any]:
     """Reckon the row after one more message, which `deny_send` did not deny."""
     return {
-        "sends": _with_event(ledger.sends, settings.rates("send_phone"), now),
-        "ladder_step": _ladder_step(ledger, now) + 1,
+        "sends": _with_event(counter.sends, _rates("send", counter, settings), now),
+        "ladder_step": messages_in_vain(counter, now) + 1,
         "last_sent_at": now,
     }
 
 
-def after_wrong_code(ledger: PhoneLedger, settings: Settings, now: datetime) -> dict[str, Any]:
-    """Reckon the row after one more wrong code; enough of them in a row disable the phone."""
-    in_row = ledger.failures_in_row + 1
-    changes = {
-        "failures": _with_event(ledger.failures, settings.rates("fail_phone"), now),
-        "failures_in_row": in_row,
-    }
-    if in_row >= settings.disabling_failures_count:
-        changes["disabled_at"] = now
-    return changes
+def after_answer(
+    challenge: PhoneChallenge, is_right: bool, settings: Settings, now: datetime
+) -> list[tuple[Counter, dict[str, Any]]]:
+    """Reckon the rows after an answer: a known device's and then its phone's, in one order for all.
 
-
-def after_right_code() -> dict[str, Any]:
-    """Reckon the row after a confirmed code.
-
-    The wrong codes of the day stay: else an attacker's budget would grow with each login of the
-    owner.
+    The wrong codes of the day stay after a right one: else an attacker's budget would grow with
+    each login of the owner. SECURITY: a known device has a budget of its own, and no row of a
+    hundred of its own: NIST SP 800-63B-4 (3.2.2) counts them for the account.
     """
-    return {"failures_in_row": 0, "ladder_step": 0}
+    ledger, counter = challenge.ledger, challenge.counter
+    if is_right:
+        of_counter: dict[str, Any] = {"ladder_step": 0}
+        of_phone: dict[str, Any] = {"ladder_step": 0, "failures_in_row": 0}
+    else:
+        rates = _rates("fail", counter, settings)
+        of_counter = {"failures": _with_event(counter.failures, rates, now)}
+        of_phone = {"failures_in_row": ledger.failures_in_row + 1}
+        if of_phone["failures_in_row"] >= settings.disabling_failures_count:
+            of_phone["disabled_at"] = now
+    if counter is ledger:
+        return [(ledger, of_counter | of_phone)]
+    return [(counter, of_counter), (ledger, of_phone)]
 
 
 def seconds_until_account(ledger: PhoneLedger, alias: str, limit: int, now: datetime) -> int:
@@ -194,23 +302,34 @@ def after_account_send(
     return {"account_sends": sends}
 
 
-def seconds_until_send(ledger: PhoneLedger, settings: Settings, now: datetime) -> int:
+def seconds_until_send(counter: Counter, settings: Settings, now: datetime) -> int:
     """Give the seconds until another message may go to the phone, 0 for now."""
-    denial = deny_send(ledger, settings, now)
+    denial = deny_send(counter, settings, now)
     return (denial.retry_after_seconds or 0) if denial else 0
 
 
-def _ladder_step(ledger: PhoneLedger, now: datetime) -> int:
-    is_old = ledger.last_sent_at is None or now - ledger.last_sent_at >= LADDER_LIFETIME
-    return 0 if is_old else ledger.ladder_step
+def messages_in_vain(counter: Counter, now: datetime) -> int:
+    """Give the number of messages since the last confirmed code, if the last of them is recent."""
+    is_old = counter.last_sent_at is None or now - counter.last_sent_at >= LADDER_LIFETIME
+    return 0 if is_old else counter.ladder_step
 
 
-def _cooldown_seconds(ledger: PhoneLedger, settings: Settings, now: datetime) -> float:
-    step = _ladder_step(ledger, now)
-    if not step or ledger.last_sent_at is None:
+def failures_of_late(counter: Counter, settings: Settings, now: datetime) -> int:
+    """Give the number of wrong codes that count in the longest window."""
+    since = now.timestamp() - max(each.seconds for each in _rates("fail", counter, settings))
+    return sum(at > since for at in counter.failures)
+
+
+def _rates(event: str, counter: Counter, settings: Settings) -> tuple[Rate, ...]:
+    return settings.rates(f"{event}_{counter.counts_for}")
+
+
+def _cooldown_seconds(counter: Counter, settings: Settings, now: datetime) -> float:
+    step = messages_in_vain(counter, now)
+    if not step or counter.last_sent_at is None:
         return 0
     wait = timedelta(seconds=settings.wait_after(step))
-    return (ledger.last_sent_at + wait - now).total_seconds()
+    return (counter.last_sent_at + wait - now).total_seconds()
 
 
 def _full_seconds(events: Sequence[float], rates: Sequence[Rate], now: datetime) -> float:

@@ -6,17 +6,18 @@ from datetime import timedelta
 from re import compile as regex
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import transaction
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from .. import conf
 from ..choices import Purpose, Refusal
 from ..conf import Settings
 from ..exceptions import NoAccountInUse
-from ..models import DeliveryAttempt, PhoneChallenge, PhoneLedger
+from ..models import DeliveryAttempt, PhoneChallenge
 from ..phone import Phone, parse
 from . import limits
 from .accounts import Account, find_route, load_account
+from .admission import admit
 from .captcha import refuse_robot
 from .client import UNKNOWN_CLIENT, Client
 from .dispatch import dispatch, withhold
@@ -25,8 +26,6 @@ from .users import is_known
 
 # What `new_public_id` makes; anything else need not reach the database, which may choke on it.
 PUBLIC_ID = regex(r"[A-Za-z0-9_-]{1,32}")
-# How often a row that others write at the same moment is read anew; each time somebody got through.
-MAX_RACES = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +46,7 @@ class Asked:
     attempts: tuple[DeliveryAttempt, ...] = ()
 
 
+@sensitive_variables("captcha_token")
 def request_code(
     phone: str,
     *,
@@ -55,23 +55,25 @@ def request_code(
     client: Client = UNKNOWN_CLIENT,
     user: AbstractBaseUser | None = None,
     captcha_token: str = "",
+    device: str = "",
 ) -> Asked:
     """Ask for a code for a phone as a person types it. Writes, sends, costs money.
 
     `purpose` and `channel` are values of the enums of these names; a `link` needs the `user` who
-    asks. Raises `InvalidPhone` for what is no phone and `ChannelNotOffered` when no provider for
-    this number has the channel, both with a message for the person.
+    asks. `device` is what `give_device` gave to a client that has logged in with this phone before:
+    it has budgets of its own. Raises `InvalidPhone` for what is no phone and `ChannelNotOffered`
+    when no provider for this number has the channel, both with a message for the person.
     """
     settings = conf.read()
     if purpose == Purpose.LINK and user is None:
         raise ValueError("a challenge to link a phone needs the user who asks")
     number = parse(phone, settings.default_region)
-    if not _is_allowed(number, settings):
+    if not number.is_callable:
         return Asked(refusal=Refusal.PHONE_NOT_ALLOWED)
     denial = limits.count_address("request_ip", client.ip, settings)
     if denial:
         return _refuse(denial)
-    robot = refuse_robot(captcha_token, client, settings)
+    robot = refuse_robot(captcha_token, number.e164, device, client, settings)
     if robot:
         return Asked(refusal=robot)
     route = _choose_route(number, channel, settings, discreet=is_discreet(purpose, settings))
@@ -79,7 +81,7 @@ def request_code(
         return Asked(refusal=route)
     asker = user if purpose == Purpose.LINK else None
     challenge = _new_challenge(number, Purpose(purpose), route[0], client, asker, settings)
-    return _send(challenge, route, settings)
+    return _send(challenge, number, route, client, settings, device=device)
 
 
 def try_account(
@@ -106,13 +108,13 @@ def try_account(
         route = [account] if serves else Refusal.PHONE_NOT_ALLOWED
     if isinstance(route, Refusal):
         return Asked(refusal=route)
-    if not _is_allowed(number, settings):
+    if not number.is_callable:
         return Asked(refusal=Refusal.PHONE_NOT_ALLOWED)
     denial = limits.count_trial(user.pk) if user else None
     if denial:
         return _refuse(denial)
     challenge = _new_challenge(number, Purpose.TRIAL, route[0], client, user, settings)
-    asked = _send(challenge, route, settings)
+    asked = _send(challenge, number, route, client, settings)
     if challenge._state.adding:  # refused before anything was stored
         return asked
     attempts = DeliveryAttempt.objects.using(PhoneChallenge.primary().db).filter(
@@ -143,8 +145,9 @@ def resend_code(
     denial = limits.deny_closed(challenge, settings, timezone.now())
     if denial:
         return _refuse(denial)
+    number = parse(challenge.phone)
     route = _choose_route(
-        parse(challenge.phone),
+        number,
         channel,
         settings,
         after=challenge.account,
@@ -152,7 +155,7 @@ def resend_code(
     )
     if isinstance(route, Refusal):
         return Asked(refusal=route)
-    return _send(challenge, route, settings)
+    return _send(challenge, number, route, client, settings)
 
 
 def find_challenge(
@@ -161,7 +164,8 @@ def find_challenge(
     """Find a challenge and its ledger; a `link` or `trial` only for the `user` who asked for it."""
     if not PUBLIC_ID.fullmatch(public_id):
         return None
-    found = PhoneChallenge.primary().select_related("ledger").filter(public_id=public_id).first()
+    challenges = PhoneChallenge.primary().select_related("ledger", "device")
+    found = challenges.filter(public_id=public_id).first()
     is_personal = found is not None and found.purpose != Purpose.LOGIN
     if found and is_personal and (user is None or found.user_id != user.pk):
         return None
@@ -170,7 +174,7 @@ def find_challenge(
 
 def seconds_until_resend(challenge: PhoneChallenge) -> int:
     """Give the seconds until another message may go to the challenge's phone, 0 for now."""
-    return limits.seconds_until_send(challenge.ledger, conf.read(), timezone.now())
+    return limits.seconds_until_send(challenge.counter, conf.read(), timezone.now())
 
 
 def _choose_route(
@@ -216,15 +220,23 @@ def is_discreet(purpose: str, settings: Settings) -> bool:
     return not settings.signup and purpose == Purpose.LOGIN
 
 
-def _send(challenge: PhoneChallenge, route: Sequence[Account], settings: Settings) -> Asked:
+def _send(
+    challenge: PhoneChallenge,
+    number: Phone,
+    route: Sequence[Account],
+    client: Client,
+    settings: Settings,
+    *,
+    device: str = "",
+) -> Asked:
     """Do what a request and a resend have in common."""
     discreet = is_discreet(challenge.purpose, settings)
     is_wanted = not discreet or is_known(challenge.phone, settings)
-    denial = _take_send(challenge, settings)
+    denial = admit(challenge, number, client, settings, device=device)
     if denial:
         return _refuse(denial)
     # Before the provider is asked: how long it takes would show in the answer.
-    wait = limits.seconds_until_send(challenge.ledger, settings, timezone.now())
+    wait = limits.seconds_until_send(challenge.counter, settings, timezone.now())
     if is_wanted:
         denial = dispatch(challenge, route, settings, discreet=discreet)
     else:
@@ -237,33 +249,6 @@ def _send(challenge: PhoneChallenge, route: Sequence[Account], settings: Setting
             retry_after_seconds=max(wait, denial.retry_after_seconds or 0),
         )
     return Asked(challenge=challenge, resend_in_seconds=wait)
-
-
-def _take_send(challenge: PhoneChallenge, settings: Settings) -> Denial | None:
-    """Take one message from the phone's budget and store a new challenge, in one transaction.
-
-    SECURITY: of any number of requests for a phone at one moment one gets through; the others read
-    the ledger that it wrote and are told to wait.
-    """
-    ledgers = PhoneLedger.primary()
-    for _ in range(MAX_RACES):
-        ledger = ledgers.of_phone(challenge.phone)
-        now = timezone.now()
-        denial = limits.deny_send(ledger, settings, now)
-        if denial:
-            return denial
-        with transaction.atomic(using=ledgers.db, durable=True):
-            if ledgers.write(ledger, limits.after_send(ledger, settings, now)):
-                challenge.ledger = ledger
-                if challenge._state.adding:
-                    challenge.save(force_insert=True, using=ledgers.db)
-                return None
-    return Denial(Refusal.UNAVAILABLE)
-
-
-def _is_allowed(number: Phone, settings: Settings) -> bool:
-    regions = settings.allowed_regions
-    return number.is_callable and (regions is None or number.region in regions)
 
 
 def _refuse(denial: Denial) -> Asked:

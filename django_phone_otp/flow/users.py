@@ -33,7 +33,8 @@ def spend_challenge(challenge: PhoneChallenge) -> Login | None:
     """Spend a verified login challenge, once, and find or make its user.
 
     None when it is not verified, was spent before, is older than `CODE_TTL`, is for something else,
-    or when the phone is unknown and sign-up is closed. Writes. Whether the user may log in is for
+    or when the phone is unknown and sign-up is closed; `spent_at` of the challenge tells whether it
+    was spent here. Writes. Whether the user may log in is for
     the authentication backend to say.
     """
     settings = conf.read()
@@ -90,13 +91,16 @@ def _spend(
     user_id: models.Subquery | Any,
 ) -> bool:
     now = timezone.now()
-    return PhoneChallenge.primary().spend(
+    happened = PhoneChallenge.primary().spend(
         challenge.pk,
         purpose=purpose,
         verified_after=now - timedelta(seconds=settings.code_ttl),
         now=now,
         user_id=user_id,
     )
+    if happened:
+        challenge.spent_at = now
+    return happened
 
 
 def _owners(phone: str, settings: Settings) -> models.QuerySet[Any, Any]:

@@ -3,8 +3,8 @@
 Reached by comparing a code (`confirm`) or by the call of a person (`calls`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -14,11 +14,10 @@ from django.utils import timezone
 from .. import signals
 from ..choices import Refusal, State
 from ..conf import Settings
-from ..models import ConfirmAttempt, PhoneChallenge, PhoneLedger
-from . import limits
+from ..models import ConfirmAttempt, PhoneChallenge
+from . import guards, limits
 from .client import Client
-from .limits import Denial
-from .request import MAX_RACES
+from .limits import MAX_RACES, Denial
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +45,7 @@ def settle(challenge: PhoneChallenge, is_right: bool, settings: Settings, client
         now = timezone.now()
         # SECURITY: answers to several challenges of a phone run at one moment. What was compared
         # beyond the phone's budget is dropped here, and nobody learns whether it was right.
-        denial = limits.deny_answer(challenge.ledger, settings, now)
+        denial = limits.deny_answer(challenge.counter, settings, now)
         if denial:
             return refuse(denial, challenge, client)
         with transaction.atomic(using=challenges.db, durable=True):
@@ -55,15 +54,14 @@ def settle(challenge: PhoneChallenge, is_right: bool, settings: Settings, client
             if is_right and not challenges.verify(challenge.pk, now):
                 return refuse(Denial(Refusal.CHALLENGE_CLOSED), challenge, client)
             _note(challenge, is_right, client, challenges.db)
-            changes = (
-                limits.after_right_code()
-                if is_right
-                else limits.after_wrong_code(challenge.ledger, settings, now)
-            )
-            if PhoneLedger.primary().write(challenge.ledger, changes):
-                return _accept(challenge, now, client) if is_right else _reject(challenge, client)
+            counted = limits.after_answer(challenge, is_right, settings, now)
+            if all(row.write(changes) for row, changes in counted):
+                if not is_right:
+                    return _reject(challenge, settings, client)
+                challenge.state, challenge.verified_at = State.VERIFIED, now
+                return _accept(challenge, settings, client)
             transaction.set_rollback(True, using=challenges.db)
-        challenge.ledger.refresh_from_db(using=challenges.db)
+        challenge.read_counters()
     return refuse(Denial(Refusal.UNAVAILABLE), challenge, client)
 
 
@@ -91,13 +89,14 @@ def _note(challenge: PhoneChallenge, is_right: bool, client: Client, using: str)
     )
 
 
-def _accept(challenge: PhoneChallenge, now: datetime, client: Client) -> Answer:
-    challenge.state, challenge.verified_at = State.VERIFIED, now
+def _accept(challenge: PhoneChallenge, settings: Settings, client: Client) -> Answer:
+    _after_commit(lambda: guards.count_login(challenge, settings))
     _announce(signals.phone_verified, challenge=challenge, client=client)
     return Answer(challenge=challenge)
 
 
-def _reject(challenge: PhoneChallenge, client: Client) -> Answer:
+def _reject(challenge: PhoneChallenge, settings: Settings, client: Client) -> Answer:
+    _after_commit(lambda: limits.count_wrong_code(settings))
     # Read anew: parallel answers took tries as well, and the last of them must be told so.
     challenge.refresh_from_db(PhoneChallenge.primary().db, fields=["attempts_left"])
     if not challenge.attempts_left or challenge.ledger.disabled_at:
@@ -105,6 +104,10 @@ def _reject(challenge: PhoneChallenge, client: Client) -> Answer:
     return refuse(
         Denial(Refusal.WRONG_CODE), challenge, client, attempts_left=challenge.attempts_left
     )
+
+
+def _after_commit(count: Callable[[], None]) -> None:
+    transaction.on_commit(count, using=PhoneChallenge.primary().db, robust=True)
 
 
 def _announce(signal: Signal, **arguments: Any) -> None:

@@ -6,15 +6,17 @@ may follow upon what is policy and lives in `flow`.
 
 from .account import ProviderAccount
 from .account_ledger import AccountLedger
-from .attempts import ConfirmAttempt, DeliveryAttempt
+from .attempts import ConfirmAttempt, DeliveryAttempt, GuardObjection
 from .challenge import IssuedCode, PhoneChallenge
-from .ledger import PhoneLedger
+from .ledger import DeviceLedger, PhoneLedger
 from .user_phone import UserPhone
 
 __all__ = [
     "AccountLedger",
     "ConfirmAttempt",
     "DeliveryAttempt",
+    "DeviceLedger",
+    "GuardObjection",
     "IssuedCode",
     "PhoneChallenge",
     "PhoneLedger",

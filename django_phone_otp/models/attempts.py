@@ -1,13 +1,13 @@
-"""The two audit trails of a challenge: tries to deliver, and codes entered. Layer 3.
+"""The audit trails of a challenge: what guards said, tries to deliver, codes entered. Layer 3.
 
-Rows are written once and never changed. Neither holds a code.
+Rows are written once and never changed. None holds a code.
 """
 
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from ..choices import Channel, DeliveryOutcome, Refusal
+from ..choices import Channel, DeliveryOutcome, Guard, Refusal
 from .challenge import PhoneChallenge
 
 
@@ -41,6 +41,31 @@ class DeliveryAttempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account}: {self.get_outcome_display()}"
+
+
+class GuardObjection(models.Model):
+    """One guard that objected to a message; `blocked` says whether it was heeded.
+
+    A guard in shadow is not: its objections show what it would have blocked.
+    """
+
+    challenge = models.ForeignKey(
+        PhoneChallenge,
+        on_delete=models.CASCADE,
+        related_name="objections",
+        verbose_name=_("challenge"),
+    )
+    guard = models.CharField(_("guard"), max_length=24, choices=Guard.listed)
+    blocked = models.BooleanField(_("blocked"))
+    detail = models.CharField(_("reason"), max_length=200, blank=True)
+    created_at = models.DateTimeField(_("time"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("guard's objection")
+        verbose_name_plural = _("guards' objections")
+
+    def __str__(self) -> str:
+        return str(self.get_guard_display())
 
 
 class ConfirmAttempt(models.Model):

@@ -15,7 +15,7 @@ from ..choices import OPEN_STATES, STORED_STATES, Channel, Custody, Purpose, Sta
 from ..codes import MAX_DIGEST_LENGTH
 from ..conf import SHORT_CODE_LENGTH
 from ..phone import MAX_E164_LENGTH, mask, write_spaced
-from .ledger import PhoneLedger
+from .ledger import DeviceLedger, PhoneLedger
 
 
 def new_public_id() -> str:
@@ -82,6 +82,10 @@ class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
     def live(self, now: datetime) -> "PhoneChallengeQuerySet":
         """Choose those that take an answer now."""
         return self.filter(state__in=OPEN_STATES, expires_at__gt=now, attempts_left__gt=0)
+
+    def abandoned(self, before: datetime) -> "PhoneChallengeQuerySet":
+        """Choose those whose first delivery began before, and of which nothing was heard since."""
+        return self.filter(state=State.SENDING, code_digest="", created_at__lt=before)
 
     def awaiting_call_beside(
         self, challenge: "PhoneChallenge", now: datetime
@@ -183,6 +187,15 @@ class PhoneChallenge(models.Model):
     ledger = models.ForeignKey(
         PhoneLedger, on_delete=models.CASCADE, related_name="challenges", verbose_name=_("ledger")
     )
+    # Where messages and wrong codes count when a known device asks.
+    device = models.ForeignKey(
+        DeviceLedger,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="challenges",
+        verbose_name=_("device"),
+    )
     region = models.CharField(_("region"), max_length=3, blank=True)
     purpose = models.CharField(
         _("purpose"), max_length=16, choices=Purpose.listed, default=Purpose.LOGIN
@@ -274,6 +287,20 @@ class PhoneChallenge(models.Model):
     def masked_phone(self) -> str:
         """Give the phone as a stranger may see it."""
         return mask(self.phone)
+
+    @property
+    def counter(self) -> DeviceLedger | PhoneLedger:
+        """Give the row in which its messages and wrong codes count."""
+        if self.device is None:
+            return self.ledger
+        self.device.ledger = self.ledger  # one object: what is written to it is seen in both
+        return self.device
+
+    def read_counters(self) -> None:
+        """Read the rows in which it counts as they are now; a device may be revoked meanwhile."""
+        self.ledger = PhoneLedger.primary().of_phone(self.phone)
+        if self.device_id:
+            self.device = DeviceLedger.primary().filter(pk=self.device_id).first()
 
     @property
     def hint(self) -> str:

@@ -7,14 +7,14 @@ and the provider reads typed attributes.
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Self, get_args, get_type_hints
-from urllib.parse import urlsplit
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
-_LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
+from ..transport import is_safe_address
+
 MAX_TIMEOUT_SECONDS = 60.0
 
 
@@ -85,9 +85,7 @@ class ProviderOptions:
         if not 0 < self.timeout <= MAX_TIMEOUT_SECONDS:
             must_be = gettext('"timeout" must be above 0 and at most %(most)s seconds.')
             problems.append(must_be % {"most": MAX_TIMEOUT_SECONDS})
-        # SECURITY: secrets travel in these addresses and headers; plain HTTP would show them to
-        # everybody on the way. Loopback is the test gateway's.
-        if self.base_url != type(self).base_url and not _is_safe(self.base_url):
+        if self.base_url != type(self).base_url and not is_safe_address(self.base_url):
             problems.append(gettext('"base_url" must be https:// with a host and at most a path.'))
         return problems
 
@@ -98,18 +96,6 @@ def check_range(name: str, value: int | None, least: int, most: int) -> list[str
         return []
     must_be = gettext('"%(name)s" must be from %(least)d to %(most)d.')
     return [must_be % {"name": name, "least": least, "most": most}]
-
-
-def _is_safe(url: str) -> bool:
-    try:
-        address = urlsplit(url)
-    except ValueError:
-        return False
-    is_one_line = url.isprintable() and not any(each.isspace() for each in url)
-    if "@" in address.netloc or address.query or address.fragment or not is_one_line:
-        return False
-    is_local = address.scheme == "http" and address.hostname in _LOOPBACK_HOSTS
-    return is_local or (address.scheme == "https" and bool(address.hostname))
 
 
 def _fits(value: Any, wanted: Any) -> bool:

@@ -61,6 +61,7 @@ def test_s03_of_50_parallel_right_codes_one_logs_in(site):
     assert login.body == {
         "user": {"id": user.pk, "phone": PHONE, "created": True},
         "token": token.key,
+        "device": login.body["device"],
     }
     assert (token.user, UserPhone.objects.get().user) == (user, user)
     assert ConfirmAttempt.objects.get().refusal == ""

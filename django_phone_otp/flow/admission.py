@@ -1,0 +1,88 @@
+"""Admission: whether a message may go out, and the challenge that is stored for it. Layer 4."""
+
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from ..choices import Refusal, State
+from ..conf import Settings
+from ..exceptions import CacheUnavailable
+from ..models import GuardObjection, PhoneChallenge, PhoneLedger
+from ..phone import Phone
+from . import limits
+from .client import Client
+from .devices import find_device
+from .guards import Examination, examine
+from .limits import MAX_RACES, Denial
+
+
+def admit(
+    challenge: PhoneChallenge,
+    number: Phone,
+    client: Client,
+    settings: Settings,
+    *,
+    device: str = "",
+) -> Denial | None:
+    """Take one message from all budgets and store the challenge, if it is new. Writes.
+
+    First the phone says whether there is room for a message at all, then the guards, then the
+    region and the site. What a guard blocks is stored for the operators, a new challenge as closed
+    from the start.
+
+    SECURITY: the phone's budget is taken last, and exactly: of any number of requests for a phone
+    at one moment one gets through; the others read the ledger that it wrote and are told to wait.
+    While sign-up is closed messages that are withheld count like all others: what a guard or a
+    budget has seen must not tell who has an account.
+    """
+    examined: Examination | None = None
+    for _ in range(MAX_RACES):
+        _read_counters(challenge, device)
+        now = timezone.now()
+        denial = limits.deny_send(challenge.counter, settings, now)
+        if denial:
+            return denial
+        if examined is None:
+            is_known_device = challenge.device is not None
+            try:
+                examined = examine(number, client, settings, is_known_device=is_known_device)
+            except CacheUnavailable:
+                return Denial(Refusal.UNAVAILABLE)
+            full = None if examined.denial else limits.count_message(number.region, settings)
+            if full:
+                return full
+        blocked = examined.denial
+        taken = {} if blocked else limits.after_send(challenge.counter, settings, now)
+        if _store(challenge, taken, examined):
+            if not blocked:
+                examined.count()
+            return blocked
+    return Denial(Refusal.UNAVAILABLE)
+
+
+def _read_counters(challenge: PhoneChallenge, device: str) -> None:
+    """Read the rows that count as they are now: the phone's, and that of the device which asks."""
+    challenge.read_counters()
+    if not challenge._state.adding:
+        return  # a resend: it counts where its request did
+    challenge.device = find_device(device, challenge.ledger)
+    if challenge.device and challenge.ledger._state.adding:
+        # Purged since: what the device's row belongs to has to be there.
+        ledger, _created = PhoneLedger.primary().get_or_create(phone=challenge.phone)
+        challenge.ledger = ledger
+
+
+def _store(challenge: PhoneChallenge, taken: dict[str, Any], examined: Examination) -> bool:
+    """Write counter, challenge and objections in one transaction; say whether nobody was faster."""
+    challenges = PhoneChallenge.primary()
+    with transaction.atomic(using=challenges.db, durable=True):
+        if not challenge.counter.write(taken):
+            return False
+        if challenge._state.adding:
+            challenge.state = State.CANCELLED if examined.denial else State.SENDING
+            challenge.save(force_insert=True, using=challenges.db)
+        if examined.objections:
+            rows = [each.note(challenge) for each in examined.objections]
+            GuardObjection.objects.using(challenges.db).bulk_create(rows)
+    return True

@@ -1,0 +1,36 @@
+"""Known devices: clients that have logged in with a phone before. Layer 4.
+
+A device has budgets of its own: whatever strangers do with its phone, it is not locked out.
+"""
+
+from math import floor
+
+from .. import devices
+from ..models import DeviceLedger, PhoneChallenge, PhoneLedger
+
+
+def find_device(text: str, ledger: PhoneLedger) -> DeviceLedger | None:
+    """Find what counts for the client with this device string; None where it is none that counts.
+
+    A string that is wrong, too old, revoked or of another phone is as good as none: nothing is
+    refused for it, and nobody is told.
+    """
+    device = devices.read_device(text, ledger.phone) if text else None
+    if device is None or _is_revoked(device, ledger):
+        return None
+    return DeviceLedger.primary().of_device(device.key, ledger)
+
+
+def give_device(challenge: PhoneChallenge) -> str:
+    """Write the device string for a client that has just logged in; it lives for `LIFETIME`.
+
+    A known client keeps its name, and with it what it has used up.
+    """
+    key = challenge.device.key if challenge.device else devices.new_key()
+    return devices.make_device(key, challenge.phone)
+
+
+def _is_revoked(device: devices.Device, ledger: PhoneLedger) -> bool:
+    # A string tells whole seconds: those of the second of the revocation are revoked too.
+    after = ledger.devices_valid_after
+    return after is not None and device.issued_at.timestamp() <= floor(after.timestamp())

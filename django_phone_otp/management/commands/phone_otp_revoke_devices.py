@@ -1,0 +1,31 @@
+"""`phone_otp_revoke_devices PHONE`: let no device string of a phone count any more."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from ... import conf
+from ...exceptions import InvalidPhone
+from ...models import PhoneLedger
+from ...phone import mask, parse
+
+
+class Command(BaseCommand):
+    """Revoke what was given to clients that logged in with a phone."""
+
+    help = "Let no device string of a phone count any more. Nobody is logged out."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the phone, as a person writes it."""
+        parser.add_argument("phone")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Revoke them; fails when it is no phone."""
+        try:
+            phone = parse(options["phone"], conf.read().default_region).e164
+        except InvalidPhone as error:
+            raise CommandError(str(error)) from None
+        PhoneLedger.primary().revoke_devices(phone, timezone.now())
+        self.stdout.write(_("The devices of %(phone)s are revoked.") % {"phone": mask(phone)})

@@ -1,0 +1,110 @@
+"""The sweep: deliveries whose worker died."""
+
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+from django.utils import timezone
+
+from django_phone_otp.choices import State
+from django_phone_otp.flow import request_code, resend_code
+from django_phone_otp.flow.sweep import sweep_deliveries
+from django_phone_otp.models import DeliveryAttempt, PhoneChallenge
+from django_phone_otp.providers.base import Started, StartRequest
+from django_phone_otp.providers.local import LocMem
+from django_phone_otp.signals import delivery_failed
+from tests.conftest import NOW, PHONE
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clock")]
+
+
+class WorkerDied(BaseException):
+    """What no `except Exception` stops, as nothing stops SIGKILL."""
+
+
+class Deadly(LocMem):
+    """Kills who asks it."""
+
+    def start(self, request: StartRequest) -> Started:
+        raise WorkerDied
+
+
+@pytest.fixture
+def abandoned() -> PhoneChallenge:
+    """A challenge whose worker died while the provider was busy."""
+    deadly = {"PROVIDERS": {"deadly": {"BACKEND": "tests.test_sweep.Deadly"}}}
+    with override_settings(PHONE_OTP=deadly), pytest.raises(WorkerDied):
+        request_code(PHONE)
+    return PhoneChallenge.objects.get()
+
+
+def test_an_abandoned_delivery_is_closed_as_uncertain(abandoned):
+    assert sweep_deliveries(NOW + timedelta(minutes=5, seconds=1)) == 1
+    abandoned.refresh_from_db()
+    attempt = DeliveryAttempt.objects.get()
+    assert abandoned.state == State.FAILED
+    assert (attempt.challenge, attempt.outcome) == (abandoned, "uncertain")
+    assert attempt.detail == "the process that was sending it has ended"
+
+
+def test_a_younger_one_may_still_be_sent(abandoned):
+    assert sweep_deliveries(NOW + timedelta(minutes=5)) == 0
+    abandoned.refresh_from_db()
+    assert abandoned.state == State.SENDING
+
+
+def test_listeners_hear_of_it(abandoned):
+    heard = []
+
+    def listen(delivery, **_kwargs):
+        heard.append(delivery.outcome)
+
+    delivery_failed.connect(listen)
+    try:
+        sweep_deliveries(NOW + timedelta(hours=1))
+    finally:
+        delivery_failed.disconnect(listen)
+    assert heard == ["uncertain"]
+
+
+def test_what_is_closed_is_not_closed_again(abandoned):
+    counts = [sweep_deliveries(NOW + timedelta(hours=1)) for _ in range(2)]
+    assert counts == [1, 0]
+
+
+@pytest.mark.parametrize("state", [State.SENT, State.FAILED, State.CANCELLED])
+def test_others_are_left_alone(abandoned, state):
+    PhoneChallenge.objects.update(state=state, sent_at=NOW)
+    assert sweep_deliveries(NOW + timedelta(hours=1)) == 0
+
+
+def test_an_uncertain_message_that_may_be_answered_is_left_alone(abandoned):
+    PhoneChallenge.objects.update(code_digest="digits$6$0")
+    assert sweep_deliveries(NOW + timedelta(hours=1)) == 0
+
+
+def test_a_resend_works_afterwards(abandoned, clock):
+    clock.shift(60)
+    sweep_deliveries(timezone.now(), age=timedelta(seconds=59))
+    asked = resend_code(abandoned.public_id)
+    assert asked.challenge is not None
+    assert asked.challenge.state == State.SENT
+
+
+def test_the_message_that_may_have_gone_out_stays_counted(abandoned):
+    sweep_deliveries(NOW + timedelta(hours=1))
+    assert len(PhoneChallenge.objects.get().ledger.sends) == 1
+
+
+def test_the_command_says_how_many(abandoned, clock):
+    clock.shift(11)
+    out = StringIO()
+    call_command("phone_otp_sweep", "--older-than", "10", stdout=out)
+    assert out.getvalue() == "1 delivery closed.\n"
+
+
+def test_the_command_takes_no_negative_age():
+    with pytest.raises(CommandError, match="--older-than must not be negative"):
+        call_command("phone_otp_sweep", "--older-than=-1")
