@@ -95,6 +95,17 @@ def write_spaced(e164: str) -> str:
     )
 
 
+def hide(text: str, e164: str) -> str:
+    """Mask a phone in a text, however it is written there: in E.164, as 8…, with spaces."""
+    try:
+        digits = str(phonenumbers.parse(e164).national_number)
+    except phonenumbers.NumberParseException:
+        digits = e164.removeprefix("+")
+    between = r"[\s().\-\u2010-\u2015/]*"
+    written = regex(r"\+?\d{0,4}" + between + between.join(digits))
+    return written.sub(mask(e164), text)
+
+
 def mask(e164: str) -> str:
     """Hide all but the country code and the last three digits: "+7•••••••003"."""
     try:

@@ -47,6 +47,9 @@ class ResendSerializer(serializers.Serializer[Any]):
 
     challenge = serializers.CharField(max_length=64)
     channel = WordField(choices=Channel.choices, required=False, allow_null=True)
+    captcha_token = serializers.CharField(
+        max_length=MAX_TOKEN_LENGTH, required=False, allow_blank=True, default=""
+    )
 
 
 class ConfirmSerializer(serializers.Serializer[Any]):

@@ -117,6 +117,7 @@ class ResendView(FlowView):
 
     serializer_class = ResendSerializer
 
+    @sensitive_variables("data")
     def post(self, request: Request) -> Response:
         """Send once more: 200, or a refusal."""
         data = self.read(request)
@@ -125,6 +126,7 @@ class ResendView(FlowView):
             channel=data.get("channel"),
             client=Client.from_request(request),
             user=_find_user(request),
+            captcha_token=data["captcha_token"],
         )
         return _show_asked(asked, status=200)
 

@@ -44,9 +44,10 @@ def admit(
         if denial:
             return denial
         if examined is None:
-            is_known_device = challenge.device is not None
+            device_ledger = challenge.device
+            is_trusted = device_ledger is not None and limits.is_trusted(device_ledger, now)
             try:
-                examined = examine(number, client, settings, is_known_device=is_known_device)
+                examined = examine(number, client, settings, is_trusted=is_trusted)
             except CacheUnavailable:
                 return Denial(Refusal.UNAVAILABLE)
             full = None if examined.denial else limits.count_message(number.region, settings)
@@ -77,6 +78,10 @@ def _store(challenge: PhoneChallenge, taken: dict[str, Any], examined: Examinati
     """Write counter, challenge and objections in one transaction; say whether nobody was faster."""
     challenges = PhoneChallenge.primary()
     with transaction.atomic(using=challenges.db, durable=True):
+        device = challenge.device
+        # A new device: a purge must not take its phone's row away meanwhile.
+        if device and device._state.adding and not challenge.ledger.write({}):
+            return False
         if not challenge.counter.write(taken):
             return False
         if challenge._state.adding:

@@ -10,7 +10,7 @@ from ..captcha import load_captcha
 from ..choices import Refusal
 from ..conf import Settings
 from ..exceptions import CacheUnavailable, TransportError
-from ..models import PhoneLedger
+from ..models import PhoneChallenge, PhoneLedger
 from . import limits
 from .client import Client
 from .devices import find_device
@@ -22,24 +22,67 @@ SUSPICIOUS_MESSAGES_COUNT = 2
 SUSPICIOUS_FAILURES_COUNT = 3
 
 
-@sensitive_variables("token", "entry")
+@sensitive_variables("token")
 def refuse_robot(
     token: str, phone: str, device: str, client: Client, settings: Settings
 ) -> Refusal | None:
-    """Ask the captcha of the settings, where there is one; None lets the person through."""
-    entry = settings.captcha
-    if entry is None:
+    """Ask the captcha about a request, where there is one; None lets the person through."""
+    if settings.captcha is None:
         return None
+    if _is_for_suspicious(settings):
+        ledger = PhoneLedger.primary().of_phone(phone)
+        is_known = find_device(device, ledger) is not None
+        return _refuse_suspicious(token, ledger, is_known, client, settings)
+    return _ask(token, client, settings)
+
+
+@sensitive_variables("token")
+def refuse_robot_again(
+    token: str, challenge: PhoneChallenge, client: Client, settings: Settings
+) -> Refusal | None:
+    """Ask the captcha about a resend, where it is for the suspicious; else the request had one.
+
+    SECURITY: without this a robot would ask once, which is not suspicious, and resend ever after.
+    """
+    if settings.captcha is None or not _is_for_suspicious(settings):
+        return None
+    is_known = challenge.device is not None
+    return _refuse_suspicious(token, challenge.ledger, is_known, client, settings)
+
+
+def _is_for_suspicious(settings: Settings) -> bool:
+    return settings.captcha is not None and settings.captcha.get("WHEN") == "suspicious"
+
+
+@sensitive_variables("token")
+def _refuse_suspicious(
+    token: str, ledger: PhoneLedger, is_known_device: bool, client: Client, settings: Settings
+) -> Refusal | None:
+    """Ask the captcha if the address asks or answers much, or the phone was asked for in vain.
+
+    A known device is above suspicion.
+    """
+    if is_known_device:
+        return None
+    now = timezone.now()
     try:
-        if entry.get("WHEN") == "suspicious" and not _is_suspicious(
-            phone, device, client, settings
-        ):
-            return None
-        if not token:
-            return Refusal.CAPTCHA_REQUIRED
-        is_person = load_captcha(entry).verify(token, client.ip)
+        is_suspicious = (
+            limits.messages_in_vain(ledger, now) >= SUSPICIOUS_MESSAGES_COUNT
+            or limits.failures_of_late(ledger, settings, now) >= SUSPICIOUS_FAILURES_COUNT
+            or limits.is_busy_address(client.ip, settings)
+        )
     except CacheUnavailable:
         return Refusal.UNAVAILABLE
+    return _ask(token, client, settings) if is_suspicious else None
+
+
+@sensitive_variables("token", "entry")
+def _ask(token: str, client: Client, settings: Settings) -> Refusal | None:
+    entry = settings.captcha or {}
+    if not token:
+        return Refusal.CAPTCHA_REQUIRED
+    try:
+        is_person = load_captcha(entry).verify(token, client.ip)
     except ImproperlyConfigured as error:
         # No person can do anything about our own keys, and `ON_ERROR` is not meant for them.
         logger.error("captcha_misconfigured reason=%s", error)
@@ -49,19 +92,3 @@ def refuse_robot(
         # A message costs money: without a word to the contrary a silent service lets nobody pass.
         return None if entry.get("ON_ERROR") == "allow" else Refusal.UNAVAILABLE
     return None if is_person else Refusal.CAPTCHA_FAILED
-
-
-def _is_suspicious(phone: str, device: str, client: Client, settings: Settings) -> bool:
-    """Say whether the address asks or answers much, or the phone was asked for in vain of late.
-
-    A known device is above suspicion. Raises `CacheUnavailable`.
-    """
-    ledger = PhoneLedger.primary().of_phone(phone)
-    if find_device(device, ledger):
-        return False
-    now = timezone.now()
-    return (
-        limits.messages_in_vain(ledger, now) >= SUSPICIOUS_MESSAGES_COUNT
-        or limits.failures_of_late(ledger, settings, now) >= SUSPICIOUS_FAILURES_COUNT
-        or limits.is_busy_address(client.ip, settings)
-    )

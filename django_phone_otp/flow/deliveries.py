@@ -31,7 +31,7 @@ from ..exceptions import (
     RecipientUnreachable,
 )
 from ..models import DeliveryAttempt, PhoneChallenge
-from ..phone import parse
+from ..phone import hide, parse
 from ..providers import Provider
 from ..providers.base import Started, StartRequest
 from .accounts import Account
@@ -215,9 +215,8 @@ def _redact(words: str, challenge: PhoneChallenge, provider: Provider[Any], code
     words = provider.redact(words)
     if code:
         words = words.replace(code, "***")
-    phone = challenge.phone
-    for written in (phone, provider.wire_phone(phone), phone.removeprefix("+")):
-        words = words.replace(written, challenge.masked_phone)
+    words = hide(words, challenge.phone)
+    words = words.replace(provider.wire_phone(challenge.phone), challenge.masked_phone)
     return fit_for_column(words, MAX_DETAIL_LENGTH)
 
 

@@ -3,22 +3,38 @@
 A device has budgets of its own: whatever strangers do with its phone, it is not locked out.
 """
 
+from datetime import datetime, timedelta
 from math import floor
+
+from django.utils import timezone
 
 from .. import devices
 from ..models import DeviceLedger, PhoneChallenge, PhoneLedger
+
+# SECURITY: each login gives a string with budgets of its own. Without an end whoever is paid for
+# the messages to his number would log in again and again, and have ever more of them sent.
+MAX_BUSY_DEVICES = 10
+BUSY_TIME = timedelta(hours=24)
 
 
 def find_device(text: str, ledger: PhoneLedger) -> DeviceLedger | None:
     """Find what counts for the client with this device string; None where it is none that counts.
 
-    A string that is wrong, too old, revoked or of another phone is as good as none: nothing is
-    refused for it, and nobody is told.
+    A string that is wrong, too old, revoked, of another phone, or new where ten others were used in
+    the last 24 hours is as good as none: nothing is refused for it, and nobody is told.
     """
     device = devices.read_device(text, ledger.phone) if text else None
     if device is None or _is_revoked(device, ledger):
         return None
-    return DeviceLedger.primary().of_device(device.key, ledger)
+    found = DeviceLedger.primary().of_device(device.key, ledger)
+    return found if _has_place(found, ledger, timezone.now()) else None
+
+
+def _has_place(device: DeviceLedger, ledger: PhoneLedger, now: datetime) -> bool:
+    since = now - BUSY_TIME
+    if device.last_sent_at and device.last_sent_at > since:
+        return True
+    return DeviceLedger.primary().count_busy(ledger, since) < MAX_BUSY_DEVICES
 
 
 def give_device(challenge: PhoneChallenge) -> str:

@@ -85,19 +85,17 @@ def _weigh(denial: Denial) -> tuple[bool, int]:
     return denial.refusal is Refusal.PHONE_NOT_ALLOWED, denial.retry_after_seconds or 0
 
 
-def examine(
-    number: Phone, client: Client, settings: Settings, *, is_known_device: bool
-) -> Examination:
+def examine(number: Phone, client: Client, settings: Settings, *, is_trusted: bool) -> Examination:
     """Ask all guards about a message; raises `CacheUnavailable`.
 
-    A known device has logged in with this phone: the traffic of others is not held against it.
+    One that `is_trusted` has logged in with this phone: others' traffic is not held against it.
     """
     now = timezone.now()
     objections, levels = list(_examine_rules(number, settings)), []
     with limits.reaching_cache("guards"):
         watched = list(_watch(number.e164, number.region, client.ip, settings, now))
         keys = [key for each in watched for key in (each.level.key, each.shut_key)]
-        found = limits.cache().get_many(keys) if keys and not is_known_device else {}
+        found = limits.cache().get_many(keys) if keys and not is_trusted else {}
         for traffic in watched:
             objection, counted = _judge(traffic, found, now)
             objections += [objection] if objection else []
@@ -192,7 +190,7 @@ class _Traffic:
         return seconds
 
     def object(self, count: int, seconds: int) -> Objection:
-        detail = f"{max(count, 0)} messages more than logins have paid for"
+        detail = f"messages that no login has paid for: {max(count, 0)}"
         denial = Denial(Refusal.TOO_MANY_REQUESTS, seconds)
         return Objection(self.guard, self.rules.mode == "block", detail, denial)
 

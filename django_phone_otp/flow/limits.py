@@ -35,6 +35,8 @@ TRIAL_RATE = Rate(10, 3_600)  # test codes of one operator: enough to set up, to
 DISABLED_RETRY_SECONDS = 3_600
 # How often a row that others write at the same moment is read anew; each time somebody got through.
 MAX_RACES = 100
+# So many messages without a login, and a known device is no better than others.
+MAX_TRUSTED_MESSAGES_COUNT = 3
 # What of an address's budget may be used up before it is suspicious: one part of four.
 SUSPICIOUS_PART = 4
 
@@ -46,7 +48,7 @@ Counter = DeviceLedger | PhoneLedger
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """A refusal with the seconds after which the same request would be let through."""
+    """A refusal with the seconds after which whoever denied would let the same request through."""
 
     refusal: Refusal
     retry_after_seconds: int | None = None
@@ -121,24 +123,29 @@ def is_busy_address(ip: str, settings: Settings) -> bool:
 
 
 def _count(windows: Sequence["_Window"]) -> Denial | None:
-    """Count an event in all windows, up to the first that is full; the longest wait is told.
+    """Count an event in all windows, or in none when one of them is full; the longest wait is told.
 
-    The windows behind a full one are looked at and not counted: what is refused uses up nothing
-    there. A cache that cannot be reached denies with `UNAVAILABLE`: a limit that fails open is
-    none.
+    A cache that cannot be reached denies with `UNAVAILABLE`: a limit that fails open is none.
     """
-    waits: list[int] = []
+    try:
+        # One window by itself is counted at once; of several, each is looked at first: what one
+        # refuses uses up nothing of the others.
+        waits = _waits(windows, is_peek=True) if len(windows) > 1 else []
+        waits = waits or _waits(windows)
+    except CacheUnavailable:
+        return Denial(Refusal.UNAVAILABLE)
+    return Denial(Refusal.TOO_MANY_REQUESTS, max(waits)) if waits else None
+
+
+def _waits(windows: Sequence["_Window"], *, is_peek: bool = False) -> list[int]:
+    """Give the seconds until each window that is full begins anew."""
+    waits = []
     for window in windows:
-        is_peek = bool(waits)
-        try:
-            count = window.read(is_peek=is_peek)
-        except CacheUnavailable:
-            return Denial(Refusal.UNAVAILABLE)
+        count = window.read(is_peek=is_peek)
         if count.events + is_peek > window.rate.count:
             waits.append(count.seconds_left)
-        if not is_peek and count.events == window.rate.count + 1:
-            window.tell()
-    return Denial(Refusal.TOO_MANY_REQUESTS, max(waits)) if waits else None
+            window.raise_alarm(count.seconds_left)
+    return waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +179,14 @@ class _Window:
         # The window's last second belongs to it: one more, and the next has begun.
         return _Count(usage["count"], max(1, usage["time_left"] + 1))
 
-    def tell(self) -> None:
+    def raise_alarm(self, seconds_left: int) -> None:
         """Raise the alarm of a limit that concerns many phones, once: at its first refusal."""
         if self.limit in ALARMING:
-            raise_alarm(self.limit, self.scope, self.rate.count)
+            key = f"phone_otp.alarm.{self.limit}.{self.scope}.{self.rate}"
+            with reaching_cache(self.limit):
+                is_first = cache().add(key, 1, seconds_left)
+            if is_first:
+                raise_alarm(self.limit, self.scope, self.rate.count)
 
 
 def _windows(limit: str, scope: str, rates: Sequence[Rate]) -> list[_Window]:
@@ -312,6 +323,11 @@ def messages_in_vain(counter: Counter, now: datetime) -> int:
     """Give the number of messages since the last confirmed code, if the last of them is recent."""
     is_old = counter.last_sent_at is None or now - counter.last_sent_at >= LADDER_LIFETIME
     return 0 if is_old else counter.ladder_step
+
+
+def is_trusted(device: DeviceLedger, now: datetime) -> bool:
+    """Say whether a known device answers the messages that it asks for."""
+    return messages_in_vain(device, now) < MAX_TRUSTED_MESSAGES_COUNT
 
 
 def failures_of_late(counter: Counter, settings: Settings, now: datetime) -> int:

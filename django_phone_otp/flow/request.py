@@ -18,7 +18,7 @@ from ..phone import Phone, parse
 from . import limits
 from .accounts import Account, find_route, load_account
 from .admission import admit
-from .captcha import refuse_robot
+from .captcha import refuse_robot, refuse_robot_again
 from .client import UNKNOWN_CLIENT, Client
 from .dispatch import dispatch, withhold
 from .limits import Denial
@@ -123,17 +123,19 @@ def try_account(
     return replace(asked, attempts=tuple(attempts.order_by("pk")))
 
 
+@sensitive_variables("captcha_token")
 def resend_code(
     public_id: str,
     *,
     channel: str | None = None,
     client: Client = UNKNOWN_CLIENT,
     user: AbstractBaseUser | None = None,
+    captcha_token: str = "",
 ) -> Asked:
     """Ask for another code for an open challenge. Writes, sends, costs money.
 
-    Wrong answers so far go on counting. A `link` needs the `user` who asked for it. Raises
-    `ChannelNotOffered`.
+    Wrong answers so far go on counting. A `link` needs the `user` who asked for it. A captcha is
+    asked only where it is for the suspicious. Raises `ChannelNotOffered`.
     """
     settings = conf.read()
     denial = limits.count_address("request_ip", client.ip, settings)
@@ -145,6 +147,9 @@ def resend_code(
     denial = limits.deny_closed(challenge, settings, timezone.now())
     if denial:
         return _refuse(denial)
+    robot = refuse_robot_again(captcha_token, challenge, client, settings)
+    if robot:
+        return Asked(refusal=robot)
     number = parse(challenge.phone)
     route = _choose_route(
         number,

@@ -86,9 +86,11 @@ class PhoneLedgerQuerySet(models.QuerySet["PhoneLedger"]):
 
     def revoke_devices(self, phone: str, now: datetime) -> None:
         """Let no device string of a phone count that was given out up to now."""
-        self.get_or_create(phone=phone)  # strings outlive a ledger that was purged
-        self.filter(phone=phone).update(devices_valid_after=now, revision=F("revision") + 1)
+        # Devices before their phone, as wherever both are written.
         DeviceLedger.primary().filter(ledger__phone=phone).delete()
+        revoked = {"devices_valid_after": now, "revision": F("revision") + 1}
+        while not self.filter(phone=phone).update(**revoked):
+            self.get_or_create(phone=phone)  # strings outlive a ledger that was purged
 
 
 class PhoneLedger(Ledger):
@@ -137,6 +139,10 @@ class DeviceLedgerQuerySet(models.QuerySet["DeviceLedger"]):
         device = found or DeviceLedger(key=key)
         device.ledger = ledger
         return device
+
+    def count_busy(self, ledger: PhoneLedger, since: datetime) -> int:
+        """Count the devices of a phone that have asked for messages since."""
+        return self.filter(ledger_id=ledger.pk, last_sent_at__gt=since).count() if ledger.pk else 0
 
 
 class DeviceLedger(Ledger):

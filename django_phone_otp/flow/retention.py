@@ -1,0 +1,267 @@
+"""Retention: what is old enough goes, in bounded batches. Layer 4.
+
+A batch is a few statements on at most `batch_size` rows, in a short transaction of its own: nobody
+waits long for it, and a purge that is stopped leaves whole rows behind. Rows never become Python
+objects here, unless the site has rows of its own that refer to them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connections, models, transaction
+from django.db.models import Exists, ForeignObjectRel, OuterRef, Q
+from django.db.models.signals import post_delete, pre_delete
+from django.utils.translation import ngettext
+
+from .. import devices
+from ..conf import Settings
+from ..models import (
+    ConfirmAttempt,
+    DeliveryAttempt,
+    DeviceLedger,
+    GuardObjection,
+    PhoneChallenge,
+    PhoneLedger,
+)
+from .limits import LADDER_LIFETIME
+from .sweep import sweep_deliveries
+
+BATCH_SIZE = 1_000
+MAX_BATCH_SIZE = 10_000  # SQLite takes 32,766 parameters in a statement
+
+# What belongs to a challenge and goes before it.
+TRAILS: tuple[type[models.Model], ...] = (DeliveryAttempt, ConfirmAttempt, GuardObjection)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Purged:
+    """How many rows have been removed so far; attempts go with their challenges, uncounted."""
+
+    challenges_count: int = 0
+    phone_ledgers_count: int = 0
+    device_ledgers_count: int = 0
+
+    @property
+    def rows_count(self) -> int:
+        """Give the sum of all."""
+        return self.challenges_count + self.phone_ledgers_count + self.device_ledgers_count
+
+
+def purge(settings: Settings, now: datetime, *, batch_size: int = BATCH_SIZE) -> Iterator[Purged]:
+    """Remove what is old; tell after each batch how much it was so far. Writes.
+
+    First the sweep closes the deliveries whose worker died. Then go challenges older than
+    `RETENTION_DAYS`, device ledgers unused for longer than a device string lives, and phone ledgers
+    that say nothing any more. Any number of purges may run at once. Call it outside transactions.
+    """
+    sweep_deliveries(now)
+    purged = Purged()
+    for count in _purge_challenges(_old_challenges(settings, now), batch_size):
+        purged = replace(purged, challenges_count=purged.challenges_count + count)
+        yield purged
+    left, devices_left = PhoneChallenge.primary(), DeviceLedger.primary()
+    unused = _unused_devices(settings, now, left)
+    for count in remove_ledgers(unused, batch_size, skip_locked=True):
+        purged = replace(purged, device_ledgers_count=purged.device_ledgers_count + count)
+        yield purged
+    silent = _silent_phones(settings, now, left, devices_left)
+    for count in remove_ledgers(silent, batch_size, skip_locked=True):
+        purged = replace(purged, phone_ledgers_count=purged.phone_ledgers_count + count)
+        yield purged
+
+
+def count_old_challenges(settings: Settings, now: datetime) -> int:
+    """Count the challenges that a purge would remove, by the index on their time."""
+    return _old_challenges(settings, now).count()
+
+
+def count_purgeable(settings: Settings, now: datetime) -> Purged:
+    """Count all that a purge would remove; writes nothing."""
+    left = PhoneChallenge.primary().filter(created_at__gte=_retained_since(settings, now))
+    unused = _unused_devices(settings, now, left)
+    devices_left = DeviceLedger.primary().exclude(pk__in=unused.values("pk"))
+    return Purged(
+        challenges_count=count_old_challenges(settings, now),
+        phone_ledgers_count=_silent_phones(settings, now, left, devices_left).count(),
+        device_ledgers_count=unused.count(),
+    )
+
+
+def write_counts(challenges: int, phones: int, devices: int) -> dict[str, str]:
+    """Write each number with its word, in the active language."""
+    return {
+        "challenges": ngettext("%(count)d challenge", "%(count)d challenges", challenges)
+        % {"count": challenges},
+        "phones": ngettext("%(count)d phone ledger", "%(count)d phone ledgers", phones)
+        % {"count": phones},
+        "devices": ngettext("%(count)d device ledger", "%(count)d device ledgers", devices)
+        % {"count": devices},
+    }
+
+
+# What is old
+
+
+def _retained_since(settings: Settings, now: datetime) -> datetime:
+    return now - timedelta(days=settings.retention_days)
+
+
+def _old_challenges(settings: Settings, now: datetime) -> models.QuerySet[PhoneChallenge]:
+    return PhoneChallenge.primary().filter(created_at__lt=_retained_since(settings, now))
+
+
+def _unused_devices(
+    settings: Settings, now: datetime, left: models.QuerySet[PhoneChallenge]
+) -> models.QuerySet[DeviceLedger]:
+    """Choose the ledgers of devices whose strings are too old to count.
+
+    `left` are the challenges that are there then, and may refer to one.
+    """
+    before = now - max(devices.LIFETIME, _longest_window("device", settings))
+    rows = DeviceLedger.primary().filter(_is_unused_since(before))
+    return rows.filter(no_reference(left, "device"))
+
+
+def _silent_phones(
+    settings: Settings,
+    now: datetime,
+    left: models.QuerySet[PhoneChallenge],
+    devices_left: models.QuerySet[DeviceLedger],
+) -> models.QuerySet[PhoneLedger]:
+    """Choose the phones' ledgers that no limit asks any more and that no row refers to.
+
+    SECURITY: what a guesser has used up is kept, however patient he is: wrong codes in a row, the
+    lock that they led to, the revocation of devices. A hundred wrong codes stay a hundred; else
+    they would be a hundred for each `RETENTION_DAYS`.
+    """
+    age = max(timedelta(days=settings.retention_days), _longest_window("phone", settings))
+    rows = PhoneLedger.primary().filter(_is_unused_since(now - age), not_counting())
+    # A revocation is of no use once the strings that it revoked are too old by themselves.
+    is_revoking = Q(devices_valid_after__gte=now - devices.LIFETIME)
+    return rows.filter(
+        ~is_revoking, no_reference(left, "ledger"), no_reference(devices_left, "ledger")
+    )
+
+
+def not_counting() -> Q:
+    """Choose the phones' ledgers that hold neither a lock nor wrong codes in a row."""
+    return Q(disabled_at__isnull=True, failures_in_row=0)
+
+
+def _is_unused_since(before: datetime) -> Q:
+    # A new row may have no message yet. SECURITY: a request that has just made it is about to use
+    # it, and nothing of it may go meanwhile.
+    is_silent = Q(last_sent_at__isnull=True) | Q(last_sent_at__lt=before)
+    return is_silent & Q(created_at__lt=before)
+
+
+def _longest_window(counts_for: str, settings: Settings) -> timedelta:
+    """Give the time after which nothing in a ledger counts in any window.
+
+    SECURITY: a budget of sixty days is not given back after thirty. A wrong code may come as late
+    as a code lives, after the message that is the last event with a time of its own in the row.
+    """
+    rates = [rate for event in ("send", "fail") for rate in settings.rates(f"{event}_{counts_for}")]
+    windows = [timedelta(seconds=rate.seconds) for rate in rates]
+    return max([LADDER_LIFETIME, *windows]) + timedelta(seconds=settings.code_ttl)
+
+
+def no_reference(rows: models.QuerySet[Any], field: str) -> Q:
+    """Choose what none of `rows` refers to by `field`."""
+    return Q(~Exists(rows.filter(**{field: OuterRef("pk")})))
+
+
+# How it goes
+
+
+def _purge_challenges(rows: models.QuerySet[PhoneChallenge], batch_size: int) -> Iterator[int]:
+    """Remove old challenges, the oldest first; give the number in each batch.
+
+    Each batch is looked for from the time on where the one before ended: what has been removed
+    stands in the index for a while and is not gone through again.
+    """
+    found = rows.order_by("created_at").values_list("pk", "created_at")
+    batch, reached = list(found[:batch_size]), None
+    while batch:
+        count = remove_challenges([pk for pk, _at in batch], skip_locked=True)
+        yield count
+        newest = batch[-1][1]
+        if not count and newest == reached:
+            return  # another purge is at work on these
+        reached = newest
+        batch = list(found.filter(created_at__gte=reached)[:batch_size])
+
+
+def remove_challenges(pks: Sequence[Any], *, skip_locked: bool = False) -> int:
+    """Remove challenges with their trails, in one transaction; give the number of challenges.
+
+    With `skip_locked` those that somebody else is writing to stay, where the database can tell;
+    without it they are waited for.
+    """
+    challenges = PhoneChallenge.primary().filter(pk__in=pks)
+    with transaction.atomic(using=challenges.db, durable=True):
+        held = _lock(challenges, pks, skip_locked=skip_locked)
+        if not held:
+            return 0
+        for trail in TRAILS:
+            trails = trail._default_manager.using(challenges.db)
+            trails.filter(challenge_id__in=held).delete()
+        return _delete(PhoneChallenge.primary().filter(pk__in=held))
+
+
+def remove_ledgers(
+    rows: models.QuerySet[Any], batch_size: int, *, skip_locked: bool = False
+) -> Iterator[int]:
+    """Remove the ledgers that fulfil the conditions of `rows`; give the number in each batch.
+
+    SECURITY: a request may use any of them at this moment. So the conditions are asked twice: to
+    find a batch, and again of rows that nobody can write to meanwhile. A request that has read a
+    row that then goes finds that its own write changes nothing, and reads anew.
+    """
+    ledgers = rows.model._base_manager.using(rows.db)
+    found = rows.order_by("pk").values_list("pk", flat=True)
+    batch = list(found[:batch_size])
+    while batch:
+        with transaction.atomic(using=rows.db, durable=True):
+            held = _lock(ledgers.filter(pk__in=batch), batch, skip_locked=skip_locked)
+            count = _delete(rows.filter(pk__in=held)) if held else 0
+        yield count
+        batch = list(found.filter(pk__gt=batch[-1])[:batch_size])
+
+
+def _lock(rows: models.QuerySet[Any], pks: Sequence[Any], *, skip_locked: bool) -> Sequence[Any]:
+    """Lock rows and give the keys of those that are there.
+
+    What comes first in a transaction matters: whoever holds these rows waits for nobody who waits
+    for them, and two purges share the work. SQLite locks as a whole when it is first written to,
+    and a transaction that read before it may be refused then.
+    """
+    features = connections[rows.db].features
+    if not features.has_select_for_update:
+        return pks
+    skips = skip_locked and features.has_select_for_update_skip_locked
+    locked = rows.select_for_update(skip_locked=skips).order_by("pk")
+    return list(locked.values_list("pk", flat=True))
+
+
+def _delete(rows: models.QuerySet[Any]) -> int:
+    """Delete rows whose own trails are gone, in one statement; give their number.
+
+    Where the site has rows that refer to them, or listens, Django deletes as it always does: what
+    becomes of those rows is said in the site's models.
+    """
+    if _is_known_to_site(rows.model):
+        return rows.delete()[1].get(rows.model._meta.label, 0)
+    return rows._raw_delete(rows.db)
+
+
+def _is_known_to_site(model: type[models.Model]) -> bool:
+    referring = [
+        each.related_model
+        for each in model._meta.get_fields(include_hidden=True)
+        if isinstance(each, ForeignObjectRel)
+    ]
+    is_referred_to = any(each._meta.app_label != model._meta.app_label for each in referring)
+    return is_referred_to or pre_delete.has_listeners(model) or post_delete.has_listeners(model)
