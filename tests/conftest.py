@@ -19,6 +19,8 @@ OF_SERVICES = ("faults", "gateway")
 if os.environ.get("DATABASE", "sqlite") != "sqlite":
     collect_ignore = [*OF_SERVICES, "providers"]
 
+LONG = ("attack", "fuzz", "stress")
+
 PHONE = "+79244501003"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -66,10 +68,12 @@ def post(api: APIClient) -> Callable[..., Any]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what walks through the services' answers: it says the same on every Django."""
+    """Mark what says the same on every Django: walks through the services' answers, long runs."""
     for item in items:
         if item.path.parent.name in OF_SERVICES:
             item.add_marker("services")
+        if item.path.parent.name in LONG:
+            item.add_marker("long")
 
 
 @pytest.hookimpl(hookwrapper=True)
