@@ -46,6 +46,11 @@ def make_digest(code: str, *, alphabet: Alphabet, bound_to: str) -> str:
     return f"{alphabet}${len(code)}${hexdigest}"
 
 
+def length_of(digest: str) -> int:
+    """Give the length of the code of which this is the digest."""
+    return int(digest.split("$")[1])
+
+
 @sensitive_variables("code", "text")
 def clean(code: str, alphabet: Alphabet, length: int) -> str:
     """Undo what people, keyboards and JSON numbers do to a code; never make two codes one.

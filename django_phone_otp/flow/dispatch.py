@@ -3,11 +3,13 @@
 Providers are called outside transactions; what came of it is written in one.
 """
 
+import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
@@ -15,13 +17,16 @@ from django.views.decorators.debug import sensitive_variables
 from .. import codes, signals
 from ..choices import DeliveryOutcome, Refusal, State
 from ..conf import Settings
+from ..exceptions import Misconfigured
 from ..models import DeliveryAttempt, IssuedCode, PhoneChallenge
 from ..providers.base import Started
 from .accounts import Account
 from .breakers import Breakers
 from .budgets import take_from_budgets
-from .deliveries import Delivery, deliver, describe
+from .deliveries import CONSEQUENCES, Delivery, deliver, describe
 from .limits import Denial
+
+logger = logging.getLogger(__name__)
 
 
 def dispatch(
@@ -39,7 +44,7 @@ def dispatch(
     deliveries: list[Delivery] = []
     for account in breakers.walk():
         full = take_from_budgets(account, challenge, settings)
-        delivery = full or deliver(account, challenge, settings)
+        delivery = full or _deliver(account, challenge, settings, discreet=discreet)
         breakers.note(account, delivery.outcome)
         deliveries.append(delivery)
         ends = delivery.consequence is None or not delivery.consequence.goes_on
@@ -52,6 +57,24 @@ def dispatch(
         is_answerable = shown.can_be_answered
         shown = _level(shown, settings) if is_answerable else _invent(shown.account, settings)
     return _record(challenge, shown, [describe(each, challenge) for each in deliveries], settings)
+
+
+def _deliver(
+    account: Account, challenge: PhoneChallenge, settings: Settings, *, discreet: bool
+) -> Delivery:
+    try:
+        return deliver(account, challenge, settings)
+    except ImproperlyConfigured as error:
+        if not discreet:
+            raise
+        # SECURITY: for an unknown phone no account is asked that could be set up wrongly.
+        logger.error("account_broken account=%s reason=%s", account.alias, error)
+        return Delivery(
+            account=account,
+            length=account.code_length(settings),
+            consequence=CONSEQUENCES[Misconfigured],
+            detail="the account is set up wrongly",
+        )
 
 
 def withhold(

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from ..choices import OPEN_STATES, STORED_STATES, Channel, Custody, Purpose, State
-from ..codes import MAX_DIGEST_LENGTH
+from ..codes import MAX_DIGEST_LENGTH, length_of
 from ..conf import SHORT_CODE_LENGTH
 from ..phone import MAX_E164_LENGTH, mask, write_spaced
 from .ledger import DeviceLedger, PhoneLedger
@@ -335,12 +335,17 @@ class PhoneChallenge(models.Model):
         return State(self.state)
 
     def valid_digests(self, now: datetime) -> list[str]:
-        """Give the digests of the codes that still count, the newest first."""
+        """Give the digests of the codes that still count, the newest first.
+
+        SECURITY: the digest knows how long its code really is; what the challenge says may be what
+        the account declares. With a short code beside another each guess would count double.
+        """
         digests = [self.code_digest] if self.code_digest and self.expires_at > now else []
         previous_until = self.previous_code_expires_at
         if self.previous_code_digest and previous_until and previous_until > now:
             digests.append(self.previous_code_digest)
-        return digests
+        is_short = any(length_of(each) <= SHORT_CODE_LENGTH for each in digests)
+        return digests[:1] if is_short else digests
 
     def judges(self, now: datetime) -> list[tuple[str, str]]:
         """Give account and reference of the codes that their providers judge, the newest first.
