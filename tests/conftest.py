@@ -19,7 +19,7 @@ OF_SERVICES = ("faults", "gateway")
 if os.environ.get("DATABASE", "sqlite") != "sqlite":
     collect_ignore = [*OF_SERVICES, "providers"]
 
-LONG = ("attack", "fuzz", "stress")
+LONG = ("attack", "fuzz", "parallel", "stress")
 
 PHONE = "+79244501003"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -28,7 +28,7 @@ from django_phone_otp.providers.base import Started, StartRequest
 from tests import fakes
 from tests.conftest import NOW, PHONE
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 KNOWN, UNKNOWN = PHONE, "+79244502003"
 GENEROUS = {"request_ip": "1000/h", "confirm_ip": "1000/h"}

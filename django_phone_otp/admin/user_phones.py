@@ -17,7 +17,7 @@ from ..choices import Refusal
 from ..exceptions import InvalidPhone
 from ..models import UserPhone
 from ..phone import MAX_TYPED_LENGTH, parse
-from .challenges import search_phone
+from .challenges import link_user, search_phone
 
 if TYPE_CHECKING:
     PhoneModelForm = forms.ModelForm[UserPhone]
@@ -62,8 +62,7 @@ class UserPhoneAdmin(PhoneModelAdmin):
     """Which phone logs in whom. To change a phone, remove it and add the new one."""
 
     form = UserPhoneForm
-    list_display = ("masked_phone", "user", "verified_at")
-    list_select_related = ("user",)
+    list_display = ("masked_phone", "owner", "verified_at")
     ordering = ("-verified_at",)
     raw_id_fields = ("user",)
     search_fields = ("phone",)
@@ -77,17 +76,33 @@ class UserPhoneAdmin(PhoneModelAdmin):
 
     def get_fields(self, _request: HttpRequest, obj: UserPhone | None = None) -> tuple[str, ...]:
         """Ask for the phone once; afterwards show it masked."""
-        return ("user", "masked_phone", "verified_at") if obj else ("user", "phone")
+        return ("owner", "masked_phone", "verified_at") if obj else ("user", "phone")
 
     def get_readonly_fields(
         self, _request: HttpRequest, obj: UserPhone | None = None
     ) -> tuple[str, ...]:
         """Keep a phone and its proof as they are."""
-        return ("user", "masked_phone", "verified_at") if obj else ()
+        return ("owner", "masked_phone", "verified_at") if obj else ()
+
+    def has_delete_permission(self, request: HttpRequest, obj: UserPhone | None = None) -> bool:
+        """Leave superusers to superusers: without a phone their next login is somebody else."""
+        is_theirs = obj is not None and getattr(obj.user, "is_superuser", False)
+        is_allowed = getattr(request.user, "is_superuser", False) or not is_theirs
+        return is_allowed and super().has_delete_permission(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[UserPhone]) -> None:
+        """Delete those that the operator may delete one by one; the others stay."""
+        may = [each.pk for each in queryset if self.has_delete_permission(request, each)]
+        super().delete_queryset(request, queryset.filter(pk__in=may))
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         """Allow no filter in the address: `phone__startswith` would undo the masks."""
         return False
+
+    @admin.display(description=_("user"))
+    def owner(self, owned: UserPhone) -> str:
+        """Point to the user without a name: it may be the phone."""
+        return link_user(owned.user_id) or self.get_empty_value_display()
 
     @admin.display(description=_("phone"))
     def masked_phone(self, owned: UserPhone) -> str:

@@ -28,6 +28,17 @@ class WordField(serializers.ChoiceField):
         super().fail(key, words=", ".join(self.choices), **arguments)
 
 
+class DeviceField(serializers.Field[Any, str, str, Any]):
+    """A device string; whatever cannot be one is none, and nothing is refused for it."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False, allow_null=True, default="")
+
+    def to_internal_value(self, data: Any) -> str:
+        """Take text as it is: whether it counts is the flow's to say."""
+        return data if isinstance(data, str) else ""
+
+
 class RequestSerializer(serializers.Serializer[Any]):
     """Body of `request/`."""
 
@@ -37,9 +48,7 @@ class RequestSerializer(serializers.Serializer[Any]):
     captcha_token = serializers.CharField(
         max_length=MAX_TOKEN_LENGTH, required=False, allow_blank=True, default=""
     )
-    device = serializers.CharField(
-        max_length=MAX_TOKEN_LENGTH, required=False, allow_blank=True, default=""
-    )
+    device = DeviceField()
 
 
 class ResendSerializer(serializers.Serializer[Any]):

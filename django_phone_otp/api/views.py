@@ -82,6 +82,8 @@ class FlowView(APIView):
         if isinstance(exc, OperationalError | InterfaceError):
             logger.error("database_unavailable error=%s", type(exc).__name__)
             return refuse(Refusal.UNAVAILABLE)
+        if isinstance(exc, PhoneChallenge.DoesNotExist):  # erased while it was answered
+            return refuse(Refusal.UNKNOWN_CHALLENGE)
         if isinstance(exc, InvalidPhone):
             exc = ValidationError({"phone": [str(exc)]})
         if isinstance(exc, CodeRequired):

@@ -1,5 +1,6 @@
 """Admission: whether a message may go out, and the challenge that is stored for it. Layer 4."""
 
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -12,9 +13,10 @@ from ..models import GuardObjection, PhoneChallenge, PhoneLedger
 from ..phone import Phone
 from . import limits
 from .client import Client
-from .devices import find_device
+from .devices import find_device, is_busy
 from .guards import Examination, examine
 from .limits import MAX_RACES, Denial
+from .transactions import atomic_for
 
 
 def admit(
@@ -55,7 +57,7 @@ def admit(
                 return full
         blocked = examined.denial
         taken = {} if blocked else limits.after_send(challenge.counter, settings, now)
-        if _store(challenge, taken, examined):
+        if _store(challenge, taken, examined, now):
             if not blocked:
                 examined.count()
             return blocked
@@ -74,15 +76,21 @@ def _read_counters(challenge: PhoneChallenge, device: str) -> None:
         challenge.ledger = ledger
 
 
-def _store(challenge: PhoneChallenge, taken: dict[str, Any], examined: Examination) -> bool:
+def _store(
+    challenge: PhoneChallenge, taken: dict[str, Any], examined: Examination, now: datetime
+) -> bool:
     """Write counter, challenge and objections in one transaction; say whether nobody was faster."""
     challenges = PhoneChallenge.primary()
-    with transaction.atomic(using=challenges.db, durable=True):
-        device = challenge.device
+    with atomic_for(challenge):
+        device, ledger = challenge.device, challenge.ledger
         # A new device: a purge must not take its phone's row away meanwhile.
-        if device and device._state.adding and not challenge.ledger.write({}):
+        if device and device._state.adding and not ledger.write({}):
             return False
-        if not challenge.counter.write(taken):
+        # One that was idle takes a place among the busy: of many at one moment one does.
+        takes_place = bool(device and not device._state.adding and not is_busy(device, now))
+        is_first = challenge.counter.write(taken)
+        if not is_first or (takes_place and not ledger.write({})):
+            transaction.set_rollback(True, using=challenges.db)
             return False
         if challenge._state.adding:
             challenge.state = State.CANCELLED if examined.denial else State.SENDING

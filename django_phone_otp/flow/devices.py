@@ -30,11 +30,15 @@ def find_device(text: str, ledger: PhoneLedger) -> DeviceLedger | None:
     return found if _has_place(found, ledger, timezone.now()) else None
 
 
+def is_busy(device: DeviceLedger, now: datetime) -> bool:
+    """Say whether a device has a place among those of its phone that count."""
+    return device.last_sent_at is not None and device.last_sent_at > now - BUSY_TIME
+
+
 def _has_place(device: DeviceLedger, ledger: PhoneLedger, now: datetime) -> bool:
-    since = now - BUSY_TIME
-    if device.last_sent_at and device.last_sent_at > since:
+    if is_busy(device, now):
         return True
-    return DeviceLedger.primary().count_busy(ledger, since) < MAX_BUSY_DEVICES
+    return DeviceLedger.primary().count_busy(ledger, now - BUSY_TIME) < MAX_BUSY_DEVICES
 
 
 def give_device(challenge: PhoneChallenge) -> str:

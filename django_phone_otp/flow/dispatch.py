@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -25,6 +24,7 @@ from .breakers import Breakers
 from .budgets import take_from_budgets
 from .deliveries import CONSEQUENCES, Delivery, deliver, describe
 from .limits import Denial
+from .transactions import atomic_for
 
 logger = logging.getLogger(__name__)
 
@@ -96,8 +96,13 @@ def withhold(
 
 
 def _level(shown: Delivery, settings: Settings) -> Delivery:
-    """Show a delivery as one that is invented would look, whatever the service really did."""
-    return replace(shown, consequence=None, length=shown.account.code_length(settings))
+    """Show a delivery as one that is invented would look, whatever the service really did.
+
+    A code that ends early then looks like a wrong one.
+    """
+    started = shown.started and replace(shown.started, lives_seconds=None)
+    length = shown.account.code_length(settings)
+    return replace(shown, consequence=None, length=length, started=started)
 
 
 def _invent(account: Account, settings: Settings) -> Delivery:
@@ -115,7 +120,7 @@ def _record(
     """Write what the deliveries came to, in one transaction, and give what the person is told."""
     challenges = PhoneChallenge.primary()
     denial = None
-    with transaction.atomic(using=challenges.db, durable=True):
+    with atomic_for(challenge):
         if shown.consequence and not shown.can_be_answered:
             challenges.mark_failed(challenge, account=shown.account.alias)
             denial = Denial(shown.consequence.refusal, shown.retry_after_seconds)

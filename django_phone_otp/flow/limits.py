@@ -280,8 +280,10 @@ def after_answer(
     """
     ledger, counter = challenge.ledger, challenge.counter
     if is_right:
+        # SECURITY: the phone's ladder shows to strangers. A login by a known device, which did not
+        # climb it, must not show there.
         of_counter: dict[str, Any] = {"ladder_step": 0}
-        of_phone: dict[str, Any] = {"ladder_step": 0, "failures_in_row": 0}
+        of_phone: dict[str, Any] = {"failures_in_row": 0}
     else:
         rates = _rates("fail", counter, settings)
         of_counter = {"failures": _with_event(counter.failures, rates, now)}

@@ -18,6 +18,7 @@ from ..models import ConfirmAttempt, PhoneChallenge
 from . import guards, limits
 from .client import Client
 from .limits import MAX_RACES, Denial
+from .transactions import atomic_for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +49,7 @@ def settle(challenge: PhoneChallenge, is_right: bool, settings: Settings, client
         denial = limits.deny_answer(challenge.counter, settings, now)
         if denial:
             return refuse(denial, challenge, client)
-        with transaction.atomic(using=challenges.db, durable=True):
+        with atomic_for(challenge):
             # First what touches the challenge, then the phone: in one order, so that nobody waits
             # for somebody who waits for him.
             if is_right and not challenges.verify(challenge.pk, now):

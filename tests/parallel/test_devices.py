@@ -4,8 +4,10 @@ A device string is signed, and the servers have the key of this process: it is m
 """
 
 from collections import Counter
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from django_phone_otp import devices
 from django_phone_otp.flow import request_code
@@ -128,3 +130,16 @@ def test_s06_parallel_wrong_codes_of_devices_count_in_one_row(other_site, phone_
     assert Counter(each.code for each in answers)["wrong_code"] == 12
     ledger = PhoneLedger.objects.get()
     assert (ledger.failures_in_row, ledger.disabled_at is None) == (12, False)
+
+
+# Guards that a device which was idle takes its place in the phone's row as well.
+def test_s09_of_many_idle_devices_at_one_moment_ten_count(site):
+    ledger = PhoneLedger.objects.create(phone=PHONE)
+    keys = [f"{number:022}" for number in range(24)]
+    yesterday = timezone.now() - timedelta(hours=25)
+    for key in keys:
+        DeviceLedger.objects.create(ledger=ledger, key=key, last_sent_at=yesterday)
+    answers = site([request(device(key)) for key in keys])
+
+    assert Counter(each.status for each in answers) == {201: 11, 429: 13}  # ten, and the phone's
+    assert DeviceLedger.objects.filter(last_sent_at__gt=yesterday).count() == 10

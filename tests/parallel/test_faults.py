@@ -413,7 +413,6 @@ if connection.vendor != "sqlite":  # it has no connection that could be cut
 # The cache is gone for a moment
 
 
-@pytest.mark.long
 def test_s15_a_lost_cache_is_503_and_comes_back_by_itself(
     open_site, gateway, monkeypatch, tmp_path
 ):
