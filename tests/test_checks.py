@@ -616,6 +616,12 @@ def _ids_in_the_source() -> set[str]:
     return {f"phone_otp.{each}" for each in found}
 
 
+def test_s02_a_code_may_live_for_ten_minutes_and_no_longer():
+    assert complaints("CODE_TTL", 600) == []
+    (found,) = complaints("CODE_TTL", 601)
+    assert found.id == "phone_otp.E015"
+
+
 def test_every_key_has_a_check_with_good_and_bad_values_here():
     assert {each.values[0] for each in GOOD} == set(KEYS)
     assert {each.values[0] for each in BAD} == set(KEYS)

@@ -57,7 +57,7 @@ def test_is_answered_by_the_user_who_asked_alone(post, challenge, django_user_mo
     assert PhoneChallenge.objects.get().attempts_left == 5
 
 
-def test_refuses_a_phone_that_another_user_has(post, member, challenge, django_user_model):
+def test_s17_refuses_a_phone_that_another_user_has(post, member, challenge, django_user_model):
     other = django_user_model.objects.create_user("other")
     UserPhone.objects.create(user=other, phone=PHONE)
     response = post("confirm", client=member, challenge=challenge, code=local.outbox[0].code)

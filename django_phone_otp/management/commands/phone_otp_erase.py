@@ -9,10 +9,10 @@ from django.utils.translation import ngettext
 
 from ... import conf
 from ...conf import Settings
-from ...exceptions import InvalidPhone
-from ...flow.privacy import Stored, erase, find_phone, survey
+from ...flow.privacy import Stored, erase, survey
 from ...flow.retention import write_counts
 from ...phone import mask
+from ..phones import read_phone
 
 INTERRUPTED_STATUS = 130  # as shells have it: 128 and the number of SIGINT
 
@@ -58,10 +58,7 @@ class Command(BaseCommand):
         self, *, phone: str, keep_login: bool, unlock: bool, interactive: bool, **_options: Any
     ) -> None:
         settings = conf.read()
-        try:
-            phone = find_phone(phone, settings)
-        except InvalidPhone as error:
-            raise CommandError(str(error)) from None
+        phone = read_phone(phone, settings)
         stored = survey(phone, settings)
         if stored.is_counting and not unlock:
             raise CommandError(_refuse(phone))

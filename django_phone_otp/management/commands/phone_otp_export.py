@@ -11,9 +11,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ... import conf
-from ...exceptions import InvalidPhone
-from ...flow.privacy import export, find_phone
+from ...flow.privacy import export
 from ...phone import mask
+from ..phones import read_phone
 
 
 class Command(BaseCommand):
@@ -36,10 +36,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Export it; fails when it is no phone, or when the file is there already."""
         settings = conf.read()
-        try:
-            phone = find_phone(options["phone"], settings)
-        except InvalidPhone as error:
-            raise CommandError(str(error)) from None
+        phone = read_phone(options["phone"], settings)
         found = export(phone, settings, timezone.now())
         text = json.dumps(found, indent=2, ensure_ascii=False, cls=DjangoJSONEncoder)
         if options["output"] is None:

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ... import conf
-from ...exceptions import InvalidPhone
 from ...models import PhoneLedger
-from ...phone import mask, parse
+from ...phone import mask
+from ..phones import read_phone
 
 
 class Command(BaseCommand):
@@ -23,9 +23,6 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Revoke them; fails when it is no phone."""
-        try:
-            phone = parse(options["phone"], conf.read().default_region).e164
-        except InvalidPhone as error:
-            raise CommandError(str(error)) from None
+        phone = read_phone(options["phone"], conf.read())
         PhoneLedger.primary().revoke_devices(phone, timezone.now())
         self.stdout.write(_("The devices of %(phone)s are revoked.") % {"phone": mask(phone)})

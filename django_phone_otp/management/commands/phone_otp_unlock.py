@@ -6,9 +6,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from ... import conf
-from ...exceptions import InvalidPhone
 from ...models import PhoneLedger
-from ...phone import mask, parse
+from ...phone import mask
+from ..phones import read_phone
 
 
 class Command(BaseCommand):
@@ -22,10 +22,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Unlock it; fails when it is no phone or was not locked."""
-        try:
-            phone = parse(options["phone"], conf.read().default_region).e164
-        except InvalidPhone as error:
-            raise CommandError(str(error)) from None
+        phone = read_phone(options["phone"], conf.read())
         if not PhoneLedger.primary().enable(phone):
             raise CommandError(_("%(phone)s is not locked.") % {"phone": mask(phone)})
         self.stdout.write(_("%(phone)s is unlocked.") % {"phone": mask(phone)})
