@@ -142,8 +142,17 @@ def check_limits_are_on(**_kwargs: Any) -> list[CheckMessage]:
 
 
 def check_cache_counts(**_kwargs: Any) -> list[CheckMessage]:
-    """Check that the cache keeps what it is told: else every request is refused."""
+    """Check that the cache exists and keeps what it is told: else every request is refused."""
     name, backend = _find_cache()
+    if name not in django_settings.CACHES:
+        return [
+            Error(
+                f"RATELIMIT_USE_CACHE names {name!r}, which is not in CACHES: every request is "
+                "refused.",
+                hint="Limits are counted in CACHES['default'] where it is left out.",
+                id="phone_otp.E009",
+            )
+        ]
     if not (isinstance(backend, type) and issubclass(backend, DummyCache)):
         return []
     return [
@@ -309,14 +318,14 @@ def _check_allowed_regions(value: Any) -> Problems:
 @_checks_key("DENIED_REGIONS", "E030")
 def _check_denied_regions(value: Any) -> Problems:
     if not isinstance(value, list | tuple | set | frozenset) or not all(map(_is_region, value)):
-        yield "must be a list of ISO 3166 regions such as ['CU', 'LK']."
+        yield "must be a list of ISO 3166 regions in capitals, such as ['CU', 'LK']; [] for none."
 
 
 @_checks_key("NUMBER_TYPES", "E031")
 def _check_number_types(value: Any) -> Problems:
     is_list = isinstance(value, list | tuple | set | frozenset) and bool(value)
     if value is not None and not (is_list and all(each in KINDS for each in value)):
-        yield f"must be a list of types, or None for all. Known: {', '.join(KINDS)}."
+        yield f"must list some of these types, or be None for all: {', '.join(KINDS)}."
 
 
 @_checks_key("GUARDS", "E032")
@@ -328,8 +337,11 @@ def _check_guards(value: Any) -> Problems:
         known = DEFAULT_GUARDS.get(name) if isinstance(name, str) else None
         if known is None:
             yield f"names {name!r}, which is no guard. Known: {', '.join(DEFAULT_GUARDS)}."
-        elif not isinstance(rules, Mapping) or set(rules) - set(known):
+        elif not isinstance(rules, Mapping):
             yield f"['{name}'] must be a dict with some of {', '.join(known)}."
+        elif set(rules) - set(known):
+            unknown = ", ".join(sorted(map(repr, set(rules) - set(known))))
+            yield f"['{name}'] has no rule {unknown}. Its rules: {', '.join(known)}."
         else:
             yield from _check_guard(name, rules)
 
@@ -399,7 +411,7 @@ def _check_rates(name: str, rates: Any) -> Problems:
         try:
             rate = Rate.parse(text)
         except (TypeError, ValueError):
-            yield f"['{name}'] has {text!r}, which is no rate such as '5/h' or '100/10m'."
+            yield f"['{name}'] has {text!r}: a rate is such as '5/h' or '100/10m', and 1 at least."
         else:
             if name.endswith(("_phone", "_device")) and rate.count > MAX_LIMIT_COUNT:
                 yield f"['{name}'] may count to {MAX_LIMIT_COUNT} at most."

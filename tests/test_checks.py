@@ -546,10 +546,16 @@ def test_cache_that_is_checked_is_the_one_that_counts(settings):
     assert check_cache_counts() + check_cache_is_shared() == []
 
 
-@pytest.mark.parametrize("caches", [{}, {"default": {"BACKEND": "no.such.Cache"}}])
-def test_cache_that_does_not_exist_is_for_django_to_name(settings, caches):
-    settings.CACHES = caches
+def test_cache_of_a_class_that_does_not_exist_is_for_django_to_name(settings):
+    settings.CACHES = {"default": {"BACKEND": "no.such.Cache"}}
     assert check_cache_counts() + check_cache_is_shared() == []
+
+
+def test_cache_that_is_not_there_is_an_error(settings):
+    settings.RATELIMIT_USE_CACHE = "limits"
+    (found,) = check_cache_counts()
+    assert (type(found), found.id) == (Error, "phone_otp.E009")
+    assert "'limits'" in found.msg
 
 
 def test_token_issuer_needs_its_app(settings):

@@ -41,7 +41,7 @@ def abandoned() -> PhoneChallenge:
 
 
 def test_an_abandoned_delivery_is_closed_as_uncertain(abandoned):
-    assert sweep_deliveries(NOW + timedelta(minutes=5, seconds=1)) == 1
+    assert sweep_deliveries(NOW + timedelta(minutes=2, seconds=1)) == 1
     abandoned.refresh_from_db()
     attempt = DeliveryAttempt.objects.get()
     assert abandoned.state == State.FAILED
@@ -50,7 +50,7 @@ def test_an_abandoned_delivery_is_closed_as_uncertain(abandoned):
 
 
 def test_a_younger_one_may_still_be_sent(abandoned):
-    assert sweep_deliveries(NOW + timedelta(minutes=5)) == 0
+    assert sweep_deliveries(NOW + timedelta(minutes=2)) == 0
     abandoned.refresh_from_db()
     assert abandoned.state == State.SENDING
 

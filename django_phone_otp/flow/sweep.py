@@ -12,8 +12,8 @@ from ..models import DeliveryAttempt, PhoneChallenge
 
 logger = logging.getLogger(__name__)
 
-# Longer than any worker is busy with a message.
-SWEEP_AGE = timedelta(minutes=5)
+# Longer than any worker is busy with a message, and short enough for a resend to help.
+SWEEP_AGE = timedelta(minutes=2)
 BATCH_SIZE = 500
 
 
