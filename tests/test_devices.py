@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.core.signing import TimestampSigner
-from django.db import connection, transaction
+from django.db import connection
 from django.test.utils import CaptureQueriesContext, override_settings
 from django.utils import timezone
 from hypothesis import HealthCheck, given
@@ -250,9 +250,9 @@ FORGED = [
 @contextmanager
 def put_back() -> Iterator[None]:
     """Put the database back afterwards; not `atomic`, in which none of ours may be."""
-    before = transaction.savepoint()
+    before = connection.savepoint()
     yield
-    transaction.savepoint_rollback(before)
+    connection.savepoint_rollback(before)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from django.core.cache.backends.locmem import LocMemCache
-from django.db import connection, transaction
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from django_phone_otp import devices, signals
@@ -686,10 +686,10 @@ def known(phone_otp, django_user_model) -> list[str]:
 
 def look(phone: str) -> Any:
     """Ask, and give all that can be seen from outside; the database is put back afterwards."""
-    before = transaction.savepoint()
+    before = connection.savepoint()
     with CaptureQueriesContext(connection) as queries:
         asked = ask(phone)
-    transaction.savepoint_rollback(before)
+    connection.savepoint_rollback(before)
     state = asked.challenge and asked.challenge.state
     wait = asked.retry_after_seconds
     return asked.refusal, state, asked.resend_in_seconds, wait, len(queries)
