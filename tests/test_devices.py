@@ -251,6 +251,7 @@ FORGED = [
 def put_back() -> Iterator[None]:
     """Put the database back afterwards; not `atomic`, in which none of ours may be."""
     before = connection.savepoint()
+    assert before
     yield
     connection.savepoint_rollback(before)
 

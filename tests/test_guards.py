@@ -687,6 +687,7 @@ def known(phone_otp, django_user_model) -> list[str]:
 def look(phone: str) -> Any:
     """Ask, and give all that can be seen from outside; the database is put back afterwards."""
     before = connection.savepoint()
+    assert before
     with CaptureQueriesContext(connection) as queries:
         asked = ask(phone)
     connection.savepoint_rollback(before)
