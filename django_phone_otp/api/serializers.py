@@ -28,6 +28,13 @@ class WordField(serializers.ChoiceField):
         super().fail(key, words=", ".join(self.choices), **arguments)
 
 
+class CaptchaTokenField(serializers.CharField):
+    """What a captcha gave to a page or an app; empty where there is none."""
+
+    def __init__(self) -> None:
+        super().__init__(max_length=MAX_TOKEN_LENGTH, required=False, allow_blank=True, default="")
+
+
 class DeviceField(serializers.Field[Any, str, str, Any]):
     """A device string; whatever cannot be one is none, and nothing is refused for it."""
 
@@ -45,9 +52,7 @@ class RequestSerializer(serializers.Serializer[Any]):
     phone = serializers.CharField(max_length=MAX_TYPED_LENGTH)
     channel = WordField(choices=Channel.choices, required=False, allow_null=True)
     purpose = WordField(choices=OFFERED_PURPOSES, default=Purpose.LOGIN)
-    captcha_token = serializers.CharField(
-        max_length=MAX_TOKEN_LENGTH, required=False, allow_blank=True, default=""
-    )
+    captcha_token = CaptchaTokenField()
     device = DeviceField()
 
 
@@ -56,9 +61,7 @@ class ResendSerializer(serializers.Serializer[Any]):
 
     challenge = serializers.CharField(max_length=64)
     channel = WordField(choices=Channel.choices, required=False, allow_null=True)
-    captcha_token = serializers.CharField(
-        max_length=MAX_TOKEN_LENGTH, required=False, allow_blank=True, default=""
-    )
+    captcha_token = CaptchaTokenField()
 
 
 class ConfirmSerializer(serializers.Serializer[Any]):

@@ -44,7 +44,7 @@ def refuse_robot_again(
 
     SECURITY: without this a robot would ask once, which is not suspicious, and resend ever after.
     """
-    if settings.captcha is None or not _is_for_suspicious(settings):
+    if not _is_for_suspicious(settings):
         return None
     is_known = challenge.device is not None
     return _refuse_suspicious(token, challenge.ledger, is_known, client, settings)
