@@ -6,7 +6,9 @@ check asks the database or the network; none prints a value that may be a secret
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from importlib.util import find_spec
+from ipaddress import ip_network
 from typing import Any
 
 from django.apps import apps
@@ -17,21 +19,36 @@ from django.core.cache.backends.dummy import DummyCache
 from django.core.cache.backends.filebased import FileBasedCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
-from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
+from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured, ValidationError
 from django.db import models
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 
 from .captcha import load_captcha
+from .choices import Channel, Custody
 from .codes import MAX_CODE_LENGTH, MIN_DIGITS_COUNT
-from .conf import DEFAULT_GUARDS, DEFAULT_LIMITS, GUARD_MODES, KEYS, Rate, Settings
+from .conf import (
+    DEFAULT_GUARDS,
+    DEFAULT_LIMITS,
+    GUARD_MODES,
+    KEYS,
+    SHORT_CODE_LENGTH,
+    Rate,
+    Settings,
+)
 from .exceptions import InvalidPhone
+from .flow.messages import write_sample
+from .flow.users import new_user
 from .issuers import load_issuer
+from .loading import load_function
 from .models.account import MAX_PHONE_DAILY_LIMIT
 from .phone import KINDS, is_region, parse
-from .providers import load_provider
-from .providers.local import Console, LocMem
+from .providers import Provider, load_provider
+from .providers.local import Console, FixedCode, LocMem
+from .providers.sms_by import PLACE_OF_CODE, SMSBy
+from .providers.telefon_ip import TelefonIPSMS
+from .segments import Coding, count_segments
 
 MAX_CODE_TTL_SECONDS = 600  # NIST SP 800-63B-4, 3.1.3.2: ten minutes
 MAX_ATTEMPTS = 10
@@ -48,8 +65,14 @@ MAX_LIMIT_COUNT = 1_000  # the ledger keeps the time of each event that counts
 SITE_LIMITS = ("send_region", "send_all", "fail_all")
 MAX_GUARD_COUNT = 1_000_000
 MAX_GUARD_SECONDS = 7 * 86_400
+# What decides about the text that we write, and has to be right before that is judged.
+TEXT_KEYS = ("MESSAGE", "WEBOTP_DOMAIN", "ANDROID_APP_HASH", "CODE_LENGTH")
+MAX_RETRIEVER_BYTES = 140  # https://developers.google.com/identity/sms-retriever/verify
+MAX_TEST_PHONE_DAYS = 366
+MAX_STRANGE_COUNT = 3  # characters worth naming; more are an alphabet, and meant
 
 BACKEND = "django_phone_otp.backends.PhoneOTPBackend"
+ANY_PHONE = "+12025550123"  # one of those that belong to nobody
 
 Problems = Iterator[str | CheckMessage]
 _CHECKS: dict[str, tuple[str, Callable[[Any], Problems]]] = {}
@@ -72,6 +95,9 @@ def register_all() -> None:
     register(check_cache_counts, Tags.security)
     register(check_cache_is_shared, Tags.security, deploy=True)
     register(check_time_zone, Tags.security)
+    register(check_texts)
+    register(check_test_phones_end, Tags.security, deploy=True)
+    register(check_new_users, Tags.security)
 
 
 def check_settings(**_kwargs: Any) -> list[CheckMessage]:
@@ -126,6 +152,49 @@ def check_time_zone(**_kwargs: Any) -> list[CheckMessage]:
             id="phone_otp.E006",
         )
     ]
+
+
+def check_new_users(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that the user model takes what a sign-up fills in, for the second user too."""
+    given = getattr(django_settings, "PHONE_OTP", {})
+    if not isinstance(given, Mapping) or not given.get("SIGNUP", True):
+        return []
+    phone_field = given.get("USER_PHONE_FIELD")
+    if any(_check_user_phone_field(phone_field)):
+        return []
+    return [
+        Warning(
+            problem,
+            hint="Give the field null=True or a function as its default, or fill it in a receiver "
+            "of pre_save and silence this check; or close SIGNUP.",
+            id="phone_otp.W020",
+        )
+        for problem in _find_gaps(phone_field)
+    ]
+
+
+def _find_gaps(phone_field: str | None) -> Iterator[str]:
+    """Say which fields a new user lacks; nothing is stored."""
+    try:
+        user = new_user(ANY_PHONE, Settings(user_phone_field=phone_field))
+    except ImproperlyConfigured as error:
+        yield str(error)
+        return
+    for field in user._meta.concrete_fields:
+        # Filled when it is stored: `auto_now_add`, a slug.
+        is_filled_late = field.blank and type(field).pre_save is not models.Field.pre_save
+        if field.primary_key or field.generated or is_filled_late:
+            continue
+        value = getattr(user, field.attname)
+        if value is None and not field.null:
+            yield f"{field} is required, and a new user has none: sign-up fails."
+        elif value == "" and field.unique:
+            yield f"{field} is unique, and new users have it empty: the second sign-up fails."
+        elif field.name == get_user_model().USERNAME_FIELD != phone_field:
+            try:
+                field.run_validators(value)
+            except ValidationError:
+                yield f"{field} does not take the user name that a new user gets, such as {value}."
 
 
 def check_limits_are_on(**_kwargs: Any) -> list[CheckMessage]:
@@ -214,6 +283,127 @@ def check_backend(**_kwargs: Any) -> list[CheckMessage]:
             hint=f"Add '{BACKEND}' to AUTHENTICATION_BACKENDS.",
             id="phone_otp.E004",
         )
+    ]
+
+
+def check_texts(**_kwargs: Any) -> list[CheckMessage]:
+    """Check how long the texts of messages are: a service charges for each segment.
+
+    Knows the accounts of the settings alone. What cannot be written is for `check_settings` to say.
+    """
+    given = getattr(django_settings, "PHONE_OTP", {})
+    if not isinstance(given, Mapping) or any(_has_problems(key, given) for key in TEXT_KEYS):
+        return []
+    settings = Settings(**{key.lower(): given[key] for key in TEXT_KEYS if key in given})
+    accounts = list(_load_accounts(given))
+    messages: list[CheckMessage] = []
+    lengths = [_code_length(each, settings) for _, each in accounts if _sends_our_text(each)]
+    for text, languages in _write_samples(max(lengths), settings) if lengths else ():
+        messages += _check_our_text(text, languages, settings)
+    for alias, provider in accounts:
+        if isinstance(provider, SMSBy) and provider.options.message:
+            code = "0" * _code_length(provider, settings)
+            text = provider.options.message.replace(PLACE_OF_CODE, code)
+            where = f"PHONE_OTP['PROVIDERS']['{alias}']['OPTIONS']['message']"
+            messages += _check_segments(text, where, "Shorten it.")
+    return messages
+
+
+def _has_problems(key: str, given: Mapping[str, Any]) -> bool:
+    return key in given and any(True for _ in _CHECKS[key][1](given[key]))
+
+
+def _load_accounts(given: Mapping[str, Any]) -> Iterator[tuple[str, Provider[Any]]]:
+    """Load what can be loaded; what is wrong with the rest is said elsewhere."""
+    written = given.get("PROVIDERS")
+    for alias, entry in written.items() if isinstance(written, Mapping) else ():
+        options = entry.get("OPTIONS", {}) if isinstance(entry, Mapping) else None
+        if not isinstance(options, Mapping) or not isinstance(entry.get("BACKEND"), str):
+            continue
+        try:
+            provider = load_provider(entry["BACKEND"], dict(options), setting="PROVIDERS")
+        except ImproperlyConfigured:
+            continue
+        yield str(alias), provider
+
+
+def _sends_our_text(provider: Provider[Any]) -> bool:
+    # telefon-ip is given the code alone, whoever makes it, and puts its own words around it.
+    is_text = provider.channel == Channel.SMS and not isinstance(provider, TelefonIPSMS)
+    return is_text and provider.custody is Custody.LOCAL
+
+
+def _code_length(provider: Provider[Any], settings: Settings) -> int:
+    return settings.code_length if provider.code_length is None else provider.code_length
+
+
+def _write_samples(code_length: int, settings: Settings) -> Iterator[tuple[str, list[str]]]:
+    """Write the text in each language of the site; each text comes with those that share it."""
+    samples: dict[str, list[str]] = {}
+    for language in _find_languages(settings.message):
+        with translation.override(language):
+            samples.setdefault(write_sample(code_length, settings), []).append(language)
+    yield from samples.items()
+
+
+def _find_languages(message: str | Promise | None) -> list[str]:
+    """Give the languages that a text may differ in; one alone where it is the same in all."""
+    if isinstance(message, str) or not django_settings.USE_I18N:
+        return [django_settings.LANGUAGE_CODE]
+    return [code for code, _name in django_settings.LANGUAGES]
+
+
+def _check_our_text(
+    text: str, languages: Sequence[str], settings: Settings
+) -> Iterator[CheckMessage]:
+    where, hint = "The text of PHONE_OTP['MESSAGE']", "Shorten it."
+    if settings.message is None:
+        where, hint = "The built-in text", "Set PHONE_OTP['MESSAGE'] to a shorter one."
+    if languages != _find_languages(settings.message):
+        where += f" in {', '.join(languages)}"
+    if settings.webotp_domain or settings.android_app_hash:
+        hint += " Leave out the line for autofill that no app or page of yours reads."
+    yield from _check_segments(text, where, hint)
+    # Nobody says of which encoding these bytes are: of the air, or of UTF-8 on the phone.
+    size = max(count_segments(text).octets_count, len(text.encode(errors="replace")))
+    if settings.android_app_hash and size > MAX_RETRIEVER_BYTES:
+        yield Warning(
+            f"{where} is {size} bytes long: Android's SMS Retriever takes "
+            f"{MAX_RETRIEVER_BYTES} at most.",
+            hint=f"Without that the app is not given the code. {hint}",
+            id="phone_otp.W025",
+        )
+
+
+def _check_segments(text: str, where: str, hint: str) -> Iterator[CheckMessage]:
+    found = count_segments(text)
+    if found.count == 1:
+        return
+    if 0 < len(found.strange) <= MAX_STRANGE_COUNT:
+        signs = " ".join(found.strange)
+        hint += f" Without {signs} as many as {Coding.GSM7.alone_count} characters fit into one."
+    yield Warning(
+        f"{where} takes {found.count} messages: its length is {found.length}, and "
+        f"{found.coding.alone_count} fit into one ({found.coding}).",
+        hint=f"Each code is charged as {found.count} messages. {hint}",
+        id="phone_otp.W023",
+    )
+
+
+def check_test_phones_end(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that the doors of reviewers close before long."""
+    given = getattr(django_settings, "PHONE_OTP", {})
+    if not isinstance(given, Mapping) or _has_problems("TEST_PHONES", given):
+        return []
+    latest = _today() + timedelta(days=MAX_TEST_PHONE_DAYS)
+    return [
+        Warning(
+            f"PHONE_OTP['TEST_PHONES'][{phone!r}]['until'] is more than a year away.",
+            hint="Until then whoever learns the code can log in. A review takes days, not years.",
+            id="phone_otp.W028",
+        )
+        for phone, entry in given.get("TEST_PHONES", {}).items()
+        if _read_date(entry["until"]) > latest
     ]
 
 
@@ -423,6 +613,28 @@ def _check_signup(value: Any) -> Problems:
         yield "must be True or False."
 
 
+@_checks_key("SIGNUP_HOOK", "E033")
+def _check_signup_hook(value: Any) -> Problems:
+    yield from _check_hook("SIGNUP_HOOK", value, "phone_otp.E033")
+
+
+@_checks_key("SEND_HOOK", "E034")
+def _check_send_hook(value: Any) -> Problems:
+    yield from _check_hook("SEND_HOOK", value, "phone_otp.E034")
+
+
+def _check_hook(key: str, value: Any, id_: str) -> Problems:
+    if value is None:
+        return
+    if not isinstance(value, str):
+        yield "must be the dotted path of a function, or None."
+        return
+    try:
+        load_function(value, setting=f"PHONE_OTP['{key}']")
+    except ImproperlyConfigured as error:
+        yield Error(str(error), id=id_)
+
+
 @_checks_key("USER_PHONE_FIELD", "E020")
 def _check_user_phone_field(value: Any) -> Problems:
     if value is None:
@@ -449,14 +661,15 @@ def _check_token_issuer(value: Any) -> Problems:
         yield "must be the name of an issuer, as text."
         return
     try:
-        load_issuer(value)
+        issuer = load_issuer(value)
     except ImproperlyConfigured as error:
         yield Error(str(error), id="phone_otp.E021")
         return
-    if value == "session" and not apps.is_installed("django.contrib.sessions"):
-        yield "is 'session', which needs 'django.contrib.sessions' in INSTALLED_APPS."
-    if value == "token" and not apps.is_installed("rest_framework.authtoken"):
-        yield "is 'token', which needs 'rest_framework.authtoken' in INSTALLED_APPS."
+    if issuer.needs_package and find_spec(issuer.needs_package) is None:
+        how = f": pip install 'django-phone-otp[{issuer.extra}]'" if issuer.extra else ""
+        yield f"is {value!r}, which needs the package {issuer.needs_package!r}{how}."
+    elif issuer.needs_app and not apps.is_installed(issuer.needs_app):
+        yield f"is {value!r}, which needs {issuer.needs_app!r} in INSTALLED_APPS."
 
 
 @_checks_key("CAPTCHA", "E022")
@@ -489,13 +702,23 @@ def _check_message(value: Any) -> Problems:
     if not isinstance(value, str | Promise):
         yield "must be text, or None for the built-in one."
         return
+    languages = _find_languages(value)
+    mistakes: dict[str, list[str]] = {}
+    for language in languages:
+        with translation.override(language):
+            mistakes.setdefault(_find_mistake(str(value)), []).append(language)
+    mistakes.pop("", None)
+    for mistake, found in mistakes.items():
+        where = "" if found == languages else f" Mend its translation into {', '.join(found)}."
+        yield f"{mistake}{where}"
+
+
+def _find_mistake(template: str) -> str:
     try:
-        written = str(value).format(code="012345", site="example.org")
+        written = template.format(code="012345", site="example.org")
     except (AttributeError, LookupError, TypeError, ValueError):
-        yield "may use {code} and {site} and nothing else in braces."
-        return
-    if "012345" not in written:
-        yield "must contain {code}."
+        return "may use {code} and {site} and nothing else in braces."
+    return "" if "012345" in written else "must contain {code}."
 
 
 @_checks_key("WEBOTP_DOMAIN", "E024")
@@ -531,22 +754,69 @@ def _check_test_phones(value: Any) -> Problems:
     if not isinstance(value, Mapping):
         yield "must be a dict of phones."
         return
+    given = getattr(django_settings, "PHONE_OTP", {})
+    least = _find_least_code_length(given)
+    if value and FixedCode.key in dict(_load_accounts(given)):
+        yield f"is shown as the account {FixedCode.key!r}: give yours another alias."
     for phone, entry in value.items():
         if not _is_e164(phone):
             yield f"names {phone!r}, which is no phone in E.164 such as '+79244501003'."
+        elif not parse(phone).is_callable:
+            yield f"names {phone!r}, which nobody can log in with: such numbers get no code."
         elif not isinstance(entry, Mapping) or set(entry) != {"code", "until"}:
             yield f"[{phone!r}] must be a dict with 'code' and 'until'."
-        elif not _is_digits(entry["code"]):
-            yield f"[{phone!r}]['code'] must be 4 to {MAX_CODE_LENGTH} digits, as text."
+        elif not _is_digits(entry["code"], least):
+            yield f"[{phone!r}]['code'] must be {least} to {MAX_CODE_LENGTH} digits, as text."
         elif not _is_in_future(entry["until"]):
             # SECURITY: a fixed code is a door for whoever learns it; it must close by itself.
             yield f"[{phone!r}]['until'] must be a date such as '2027-12-31', and not in the past."
+
+
+def _find_least_code_length(given: Mapping[str, Any]) -> int:
+    """Give the digits that a fixed code needs: six, or what a provider's channel forces.
+
+    NIST SP 800-63B-4, 3.1.3.2. An app for flash calls may have no room for more than four. Accounts
+    in rows are not known here.
+    """
+    if given.get("PROVIDERS", {}) is None:
+        return SHORT_CODE_LENGTH
+    forced = [type(provider).code_length for _, provider in _load_accounts(given)]
+    return min([MIN_DIGITS_COUNT, *filter(None, forced)])
 
 
 @_checks_key("RETENTION_DAYS", "E029")
 def _check_retention_days(value: Any) -> Problems:
     if not _is_int(value, 1, 3_650):
         yield "must be whole days from 1 to 3650."
+
+
+@_checks_key("LIFEPOS", "E035")
+def _check_lifepos(value: Any) -> Problems:
+    if not isinstance(value, Mapping):
+        yield "must be a dict."
+        return
+    unknown = set(value) - {"TELL_UNKNOWN", "TRUSTED_CALLERS"}
+    if unknown:
+        yield f"has keys that do not exist: {', '.join(sorted(map(str, unknown)))}."
+    if not isinstance(value.get("TELL_UNKNOWN", False), bool):
+        yield "['TELL_UNKNOWN'] must be True or False."
+    callers = value.get("TRUSTED_CALLERS", [])
+    if not isinstance(callers, list | tuple) or not all(map(_is_network, callers)):
+        yield (
+            "['TRUSTED_CALLERS'] must be a list of networks, such as ['10.0.0.0/8'], and none of "
+            "them everybody's."
+        )
+
+
+def _is_network(value: Any) -> bool:
+    """Say whether this is a network with an outside.
+
+    SECURITY: whoever is trusted chooses the address that budgets are counted by.
+    """
+    try:
+        return isinstance(value, str) and ip_network(value).prefixlen > 0
+    except ValueError:
+        return False
 
 
 def _is_int(value: Any, least: int, most: int) -> bool:
@@ -564,14 +834,24 @@ def _is_e164(value: Any) -> bool:
         return False
 
 
-def _is_digits(value: Any) -> bool:
-    return isinstance(value, str) and bool(re.fullmatch(rf"[0-9]{{4,{MAX_CODE_LENGTH}}}", value))
+def _is_digits(value: Any, least: int) -> bool:
+    pattern = rf"[0-9]{{{least},{MAX_CODE_LENGTH}}}"
+    return isinstance(value, str) and bool(re.fullmatch(pattern, value))
 
 
 def _is_in_future(value: Any) -> bool:
     try:
-        until = date.fromisoformat(value) if isinstance(value, str) else value
+        until = _read_date(value)
     except ValueError:
         return False
     is_date = isinstance(until, date) and not isinstance(until, datetime)
-    return is_date and until >= timezone.localdate()
+    return is_date and until >= _today()
+
+
+def _read_date(value: Any) -> Any:
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _today() -> date:
+    """Give the date where the site is, as `flow.limits` does: both have to close on one day."""
+    return timezone.localdate(timezone=timezone.get_default_timezone())

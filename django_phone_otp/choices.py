@@ -91,6 +91,7 @@ class DeliveryOutcome(Words):
 
     SENT = "sent", _("sent")
     WITHHELD = "withheld", _("withheld: unknown phone and sign-up is closed")
+    TEST = "test", _("not sent: a test phone")
     INVALID_RECIPIENT = "invalid_recipient", _("the number cannot work")
     UNREACHABLE = "unreachable", _("not reachable by this channel")
     LIMITED = "limited", _("the provider's limit for this number")
@@ -129,6 +130,8 @@ class Refusal(Words):
     LOCKED = "locked", _("Too many wrong codes. Ask for a new code later.")
     DELIVERY_FAILED = "delivery_failed", _("The code could not be delivered. Try again later.")
     UNAVAILABLE = "unavailable", _("The service is not available right now. Try again later.")
+    UNKNOWN_PHONE = "unknown_phone", _("This phone is not known here.")
+    LAST_PHONE = "last_phone", _("Without this phone you could not log in. Link another one first.")
 
     @property
     def message(self) -> str:

@@ -106,6 +106,8 @@ class Settings:
     resend_waits: Sequence[int] = field(default_factory=lambda: [30, 60, 120, 300, 600])  # seconds
     limits: Mapping[str, Any] = field(default_factory=dict)
     signup: bool = True
+    signup_hook: str | None = None
+    send_hook: str | None = None
     user_phone_field: str | None = None
     token_issuer: str = "session"  # noqa: S105 (a name, no secret)
     captcha: Mapping[str, Any] | None = field(default=None, repr=False)
@@ -116,6 +118,7 @@ class Settings:
     trusted_proxies: int = 0
     test_phones: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     retention_days: int = 30
+    lifepos: Mapping[str, Any] = field(default_factory=dict)
 
     def rates(self, name: str) -> tuple[Rate, ...]:
         """Give the rates of a limit, such as `send_phone`, each once; none where it is off."""

@@ -1,13 +1,13 @@
-"""From a name in the settings to a class: a key, an entry point or a dotted path.
+"""From a name in the settings to a class or a function: a key, an entry point or a dotted path.
 
 Layer 2, one of the two seams. Errors are `ImproperlyConfigured`, name the setting and list what
 exists: a person reads them who has just mistyped something.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import metadata
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
@@ -34,17 +34,29 @@ def load_class(
             f'{setting} names "{name}", which does not exist. '
             f"Use {choice}the dotted path of a class."
         )
-    try:
-        found = import_string(path)
-    except (ImportError, ValueError, TypeError) as error:  # the latter two: "..name" and the like
-        raise ImproperlyConfigured(
-            f'{setting} names "{name}", which cannot be imported: {error}'
-        ) from error
+    found = _import(path, name, setting)
     if not (isinstance(found, type) and issubclass(found, base)):
         raise ImproperlyConfigured(
             f'{setting} names "{name}", which is no subclass of {base.__module__}.{base.__name__}.'
         )
     return found
+
+
+def load_function(path: str, *, setting: str) -> Callable[..., Any]:
+    """Find the function with this dotted path; raises `ImproperlyConfigured`."""
+    found = _import(path, path, setting)
+    if not callable(found):
+        raise ImproperlyConfigured(f'{setting} names "{path}", which is no function.')
+    return found  # type: ignore[no-any-return]  # callable() has just said so
+
+
+def _import(path: str, name: str, setting: str) -> Any:
+    try:
+        return import_string(path)
+    except (ImportError, ValueError, TypeError) as error:  # the latter two: "..name" and the like
+        raise ImproperlyConfigured(
+            f'{setting} names "{name}", which cannot be imported: {error}'
+        ) from error
 
 
 @cache

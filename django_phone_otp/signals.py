@@ -26,8 +26,15 @@ phone_verified = Signal()
 # (`challenge.ledger.disabled_at`), client: Client
 phone_locked = Signal()
 
-# user, phone: str in E.164, previous_phone: str or None
+# user, phone: str in E.164, previous_phone: str or None (the primary one until then, or that whose
+# place it took: its holder should hear of this)
 phone_linked = Signal()
+
+# user, phone: str in E.164 that is primary now, previous_phone: str
+primary_phone_changed = Signal()
+
+# user, phone: str in E.164
+phone_unlinked = Signal()
 
 # limit: str, such as "fail_all" or "prefix_traffic", scope: str (a region, a prefix, or ""), count:
 # int; many phones are concerned, so no challenge is named. Once for each window of the limit.

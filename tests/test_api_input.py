@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
-from django_phone_otp.api.parsers import MAX_BODY_BYTES
+from django_phone_otp.door import MAX_BODY_BYTES
 from tests.conftest import PHONE
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]

@@ -123,6 +123,10 @@ GOOD = [
     ),
     pytest.param("SIGNUP", True, id="SIGNUP-open"),
     pytest.param("SIGNUP", False, id="SIGNUP-closed"),
+    pytest.param("SIGNUP_HOOK", None, id="SIGNUP_HOOK-None"),
+    pytest.param("SIGNUP_HOOK", "tests.fakes.let_others_act", id="SIGNUP_HOOK"),
+    pytest.param("SEND_HOOK", None, id="SEND_HOOK-None"),
+    pytest.param("SEND_HOOK", "tests.fakes.let_others_act", id="SEND_HOOK"),
     pytest.param("USER_PHONE_FIELD", None, id="USER_PHONE_FIELD-None"),
     pytest.param("USER_PHONE_FIELD", "username", id="USER_PHONE_FIELD"),
     pytest.param("TOKEN_ISSUER", "session", id="TOKEN_ISSUER-session"),
@@ -151,6 +155,12 @@ GOOD = [
     pytest.param("TEST_PHONES", phone_entry(until="2999-12-31"), id="TEST_PHONES-date-as-text"),
     pytest.param("RETENTION_DAYS", 1, id="RETENTION_DAYS-least"),
     pytest.param("RETENTION_DAYS", 3_650, id="RETENTION_DAYS-most"),
+    pytest.param("LIFEPOS", {}, id="LIFEPOS-none"),
+    pytest.param(
+        "LIFEPOS",
+        {"TELL_UNKNOWN": True, "TRUSTED_CALLERS": ["10.0.0.0/8", "2001:db8::1"]},
+        id="LIFEPOS",
+    ),
 ]
 
 IDS = {
@@ -177,6 +187,9 @@ IDS = {
     "DENIED_REGIONS": "phone_otp.E030",
     "NUMBER_TYPES": "phone_otp.E031",
     "GUARDS": "phone_otp.E032",
+    "SIGNUP_HOOK": "phone_otp.E033",
+    "SEND_HOOK": "phone_otp.E034",
+    "LIFEPOS": "phone_otp.E035",
 }
 
 # One problem each.
@@ -268,6 +281,10 @@ BAD = [
     pytest.param("SIGNUP", "yes", id="SIGNUP-text"),
     pytest.param("SIGNUP", None, id="SIGNUP-None"),
     pytest.param("SIGNUP", 1, id="SIGNUP-number"),
+    pytest.param("SIGNUP_HOOK", len, id="SIGNUP_HOOK-function"),
+    pytest.param("SIGNUP_HOOK", "tests.fakes.nobody", id="SIGNUP_HOOK-unknown"),
+    pytest.param("SEND_HOOK", True, id="SEND_HOOK-bool"),
+    pytest.param("SEND_HOOK", "tests.fakes.asked", id="SEND_HOOK-no-function"),
     pytest.param("USER_PHONE_FIELD", "phone", id="USER_PHONE_FIELD-no-field"),
     pytest.param("USER_PHONE_FIELD", "email", id="USER_PHONE_FIELD-not-unique"),
     pytest.param("USER_PHONE_FIELD", 5, id="USER_PHONE_FIELD-number"),
@@ -329,6 +346,12 @@ BAD = [
     pytest.param("RETENTION_DAYS", 3_651, id="RETENTION_DAYS-many"),
     pytest.param("RETENTION_DAYS", None, id="RETENTION_DAYS-None"),
     pytest.param("RETENTION_DAYS", timedelta(days=30), id="RETENTION_DAYS-timedelta"),
+    pytest.param("LIFEPOS", [], id="LIFEPOS-list"),
+    pytest.param("LIFEPOS", {"TELL": True}, id="LIFEPOS-unknown"),
+    pytest.param("LIFEPOS", {"TELL_UNKNOWN": 1}, id="LIFEPOS-number"),
+    pytest.param("LIFEPOS", {"TRUSTED_CALLERS": "10.0.0.0/8"}, id="LIFEPOS-text"),
+    pytest.param("LIFEPOS", {"TRUSTED_CALLERS": ["10.0.0.1/8"]}, id="LIFEPOS-no-network"),
+    pytest.param("LIFEPOS", {"TRUSTED_CALLERS": [167772160]}, id="LIFEPOS-integer"),
 ]
 
 
@@ -601,7 +624,7 @@ def test_backend_that_is_there_is_fine(settings, backends):
 # Django's own checks of models look at the database where it is PostgreSQL.
 @pytest.mark.django_db
 def test_django_runs_the_checks(settings):
-    settings.PHONE_OTP = {"CODE_TTL": 601}
+    settings.PHONE_OTP = {"CODE_TTL": 601, "TOKEN_ISSUER": "token"}
     settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
     ours = {each.id for each in run_checks() if str(each.id).startswith("phone_otp.")}
     assert ours == {"phone_otp.E003", "phone_otp.E004", "phone_otp.E015"}

@@ -234,7 +234,7 @@ class TestRoute:
         phone_otp(TEST_PHONES={PHONE: {"code": "012345", "until": "2999-01-01"}})
         make_account()
         out = run()
-        assert out == f"test-phone (test-phone): sent, 0 ms\n{HINT}"
+        assert out == f"test-phone (test-phone): not sent: a test phone, 0 ms\n{HINT}"
         assert questions() == []
 
 

@@ -22,6 +22,8 @@ DEFAULTS: dict[str, Any] = {
     "RESEND_WAITS": [30, 60, 120, 300, 600],
     "LIMITS": {},
     "SIGNUP": True,
+    "SIGNUP_HOOK": None,
+    "SEND_HOOK": None,
     "USER_PHONE_FIELD": None,
     "TOKEN_ISSUER": "session",
     "CAPTCHA": None,
@@ -32,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "TRUSTED_PROXIES": 0,
     "TEST_PHONES": {},
     "RETENTION_DAYS": 30,
+    "LIFEPOS": {},
 }
 
 

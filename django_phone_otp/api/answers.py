@@ -24,6 +24,8 @@ STATUS = {
     Refusal.LOCKED: 429,
     Refusal.DELIVERY_FAILED: 503,
     Refusal.UNAVAILABLE: 503,
+    Refusal.UNKNOWN_PHONE: 404,
+    Refusal.LAST_PHONE: 409,
 }
 
 # What there is to do about a challenge that waits for no code.

@@ -1,26 +1,23 @@
-"""The four doors of the HTTP API. Layer 5: shape in, the flow's outcome out, no policy."""
+"""The views of the HTTP API. Layer 5: shape in, the flow's outcome out, no policy."""
 
-import logging
 from typing import Any
 
 from django.conf import settings as django_settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import DataError, InterfaceError, OperationalError, transaction
+from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import SessionAuthentication
-from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, ValidationError
+from rest_framework.exceptions import NotAuthenticated, Throttled, ValidationError
 from rest_framework.fields import Field
-from rest_framework.permissions import AllowAny
-from rest_framework.renderers import JSONRenderer
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
-from rest_framework.views import APIView
 
 from .. import conf
 from ..choices import Purpose, Refusal
 from ..devices import COOKIE_NAME, LIFETIME
+from ..door import Door, find_user, log_in
 from ..exceptions import ChannelNotOffered, CodeRequired, InvalidPhone
 from ..flow import (
     Asked,
@@ -28,77 +25,42 @@ from ..flow import (
     confirm_code,
     give_device,
     link_phone,
+    list_phones,
     look_at_challenge,
+    make_primary,
     request_code,
     resend_code,
     seconds_until_resend,
+    unlink_phone,
 )
-from ..flow.transactions import outside_transactions
 from ..issuers import Issuer, load_issuer
 from ..models import PhoneChallenge
 from .answers import refuse, refuse_answer, refuse_asked, show_challenge
-from .parsers import SmallJSONParser
 from .serializers import ConfirmSerializer, RequestSerializer, ResendSerializer
 
-logger = logging.getLogger(__name__)
+MAX_IDEMPOTENCY_KEY_LENGTH = 255
 
 
-class FlowView(APIView):
-    """What the four have in common."""
+class FlowView(Door):
+    """What the views of this API have in common."""
 
-    permission_classes = (AllowAny,)
-    # SECURITY: JSON alone. A form of a foreign page can send neither this content type nor this
-    # body without the browser asking us first.
-    parser_classes = (SmallJSONParser,)
-    renderer_classes = (JSONRenderer,)
-    metadata_class = None  # OPTIONS would show our docstrings
-    serializer_class: type[BaseSerializer[Any]]
-
-    @classmethod
-    def as_view(cls, **initkwargs: Any) -> Any:
-        """Make the view, outside `ATOMIC_REQUESTS`."""
-        return outside_transactions(super().as_view(**initkwargs))
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Take a session cookie that no database can look for, as one with NUL, for none."""
-        session: Any = getattr(request._request, "session", None)
-        key = session.session_key if session is not None else None
-        if key and not (key.isascii() and key.isprintable()):
-            request._request.session = type(session)()
-        super().initial(request, *args, **kwargs)
-
-    def perform_authentication(self, request: Request) -> None:
-        """Authenticate later, if at all: a stale token must not keep from logging in."""
-
-    @sensitive_variables("serializer")
-    def read(self, request: Request) -> Any:
-        """Check the body's shape; raises `ValidationError`."""
-        serializer = self.serializer_class(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        return serializer.validated_data
+    def refuse(self, refusal: Refusal) -> Response:
+        """Answer with the refusal's word and what it means."""
+        return refuse(refusal)
 
     def handle_exception(self, exc: Exception) -> Response:
-        """Answer in our shape: refusals have a code, a database out of reach is a 503."""
-        if isinstance(exc, OperationalError | InterfaceError):
-            logger.error("database_unavailable error=%s", type(exc).__name__)
-            return refuse(Refusal.UNAVAILABLE)
-        if isinstance(exc, PhoneChallenge.DoesNotExist):  # erased while it was answered
-            return refuse(Refusal.UNKNOWN_CHALLENGE)
+        """Answer in our shape: an error of a field under its name, refusals with their code."""
         if isinstance(exc, InvalidPhone):
             exc = ValidationError({"phone": [str(exc)]})
         if isinstance(exc, CodeRequired):
             exc = ValidationError({"code": [Field.default_error_messages["required"]]})
         if isinstance(exc, ChannelNotOffered):
             exc = ValidationError({"channel": [str(exc)]})
+        if isinstance(exc, Throttled):  # by a throttle of the site's own
+            return refuse(Refusal.TOO_MANY_REQUESTS, getattr(exc, "wait", None))
         response = super().handle_exception(exc)
         if isinstance(response.data, dict) and "detail" in response.data:
             response.data.setdefault("code", getattr(response.data["detail"], "code", "error"))
-        return response
-
-    def finalize_response(self, request: Request, *args: Any, **kwargs: Any) -> Any:
-        """Keep every answer out of caches."""
-        response = super().finalize_response(request, *args, **kwargs)
-        response["Cache-Control"] = "no-store"
         return response
 
 
@@ -119,6 +81,7 @@ class RequestView(FlowView):
             user=_require_user(request) if data["purpose"] == Purpose.LINK else None,
             captcha_token=data["captcha_token"],
             device=data["device"] or request.COOKIES.get(COOKIE_NAME, ""),
+            idempotency_key=_read_idempotency_key(request),
         )
         return _show_asked(asked, status=201)
 
@@ -136,7 +99,7 @@ class ResendView(FlowView):
             data["challenge"],
             channel=data.get("channel"),
             client=Client.from_request(request),
-            user=_find_user(request),
+            user=find_user(request),
             captcha_token=data["captcha_token"],
         )
         return _show_asked(asked, status=200)
@@ -148,7 +111,7 @@ class ChallengeView(FlowView):
     def get(self, request: Request, challenge: str) -> Response:
         """Show the challenge to whoever knows its identifier."""
         found = look_at_challenge(
-            challenge, client=Client.from_request(request), user=_find_user(request)
+            challenge, client=Client.from_request(request), user=find_user(request)
         )
         if found is None:
             return refuse(Refusal.UNKNOWN_CHALLENGE)
@@ -171,7 +134,7 @@ class ConfirmView(FlowView):
             data["challenge"],
             data["code"],
             client=Client.from_request(request),
-            user=_find_user(request),
+            user=find_user(request),
         )
         if answer.challenge is None:
             if answer.refusal is not Refusal.CALL_AWAITED:
@@ -179,30 +142,82 @@ class ConfirmView(FlowView):
                 authenticate(request._request, phone_challenge=None)
             return refuse_answer(answer)
         if answer.challenge.purpose == Purpose.LINK:
-            return _link(answer.challenge)
-        return _log_in(request, answer.challenge, issuer)
+            return self.link(answer.challenge)
+        return self.log_in(request, answer.challenge, issuer)
 
-
-def _log_in(request: Request, challenge: PhoneChallenge, issuer: Issuer) -> Response:
-    """Spend the challenge and issue, both or neither."""
-    try:
-        with transaction.atomic(using=PhoneChallenge.primary().db):
-            user = authenticate(request._request, phone_challenge=challenge)
-            if user is None and challenge.spent_at is None:  # somebody was faster
-                return refuse(Refusal.CHALLENGE_CLOSED)
-            if user is None:  # inactive, or unknown while sign-up is closed
-                return refuse(Refusal.PHONE_NOT_ALLOWED)
-            issued = issuer.issue(request._request, user)
-    except Exception:
-        # What the transaction takes back, a session in a cache or a cookie would keep.
+    def log_in(self, request: Request, challenge: PhoneChallenge, issuer: Issuer) -> Response:
+        """Log in whoever verified the challenge, and give what the issuer issues."""
+        login = log_in(request, challenge, issuer)
+        if isinstance(login, Refusal):
+            return refuse(login)
+        user, issued = login
+        device = give_device(challenge)
+        shown = self.show_user(user, challenge)
+        response = Response({"user": shown, **issued, "device": device})
         if issuer.uses_cookies:
-            request._request.session.flush()
-        raise
-    device = give_device(challenge)
-    response = Response({"user": _show_user(user, challenge), **issued, "device": device})
-    if issuer.uses_cookies:
-        _keep_device(response, device)
-    return response
+            _keep_device(response, device)
+        return response
+
+    def link(self, challenge: PhoneChallenge) -> Response:
+        """Spend the challenge and give its phone to the user who asked."""
+        refusal = link_phone(challenge)
+        if refusal or challenge.user is None:
+            return refuse(refusal or Refusal.CHALLENGE_CLOSED)
+        return Response({"user": self.show_user(challenge.user, challenge)})
+
+    def show_user(self, user: AbstractBaseUser, challenge: PhoneChallenge) -> dict[str, Any]:
+        """Give what the answer says about the user; a site may add to it in a subclass."""
+        # Whoever gets this has just proved the phone: no mask.
+        return {"id": user.pk, "phone": challenge.phone, "created": challenge.created_user}
+
+
+class PhonesView(FlowView):
+    """`GET phones/`: the phones that the user can log in with."""
+
+    permission_classes = (IsAuthenticated,)
+
+    def get(self, request: Request) -> Response:
+        """List them, the primary one first."""
+        return _show_phones(_require_user(request))
+
+
+class PhoneView(FlowView):
+    """`DELETE phones/<id>/`: take a phone from the user."""
+
+    permission_classes = (IsAuthenticated,)
+
+    def delete(self, request: Request, phone_id: int) -> Response:
+        """Unlink it, the last way to log in only with `?even_last=true`: 204, or a refusal."""
+        even_last = request.query_params.get("even_last") == "true"
+        refusal = unlink_phone(_require_user(request), phone_id, even_last=even_last)
+        return refuse(refusal) if refusal else Response(status=204)
+
+
+class PrimaryPhoneView(FlowView):
+    """`POST phones/<id>/primary/`: make a phone the primary one."""
+
+    permission_classes = (IsAuthenticated,)
+
+    def post(self, request: Request, phone_id: int) -> Response:
+        """Make it, and list the phones as they are then: 200, or a refusal."""
+        user = _require_user(request)
+        refusal = make_primary(user, phone_id)
+        return refuse(refusal) if refusal else _show_phones(user)
+
+
+def _show_phones(user: AbstractBaseUser) -> Response:
+    # Whoever is logged in as the user may read the user's phones: no mask.
+    return Response(
+        [
+            {
+                "id": each.id,
+                "phone": each.phone,
+                "primary": each.is_primary,
+                "verified_at": each.verified_at,
+            }
+            for each in list_phones(user)
+        ]
+    )
 
 
 def _keep_device(response: Response, device: str) -> None:
@@ -217,35 +232,22 @@ def _keep_device(response: Response, device: str) -> None:
     )
 
 
-def _link(challenge: PhoneChallenge) -> Response:
-    refusal = link_phone(challenge)
-    if refusal or challenge.user is None:
-        return refuse(refusal or Refusal.CHALLENGE_CLOSED)
-    return Response({"user": _show_user(challenge.user, challenge)})
-
-
-def _show_user(user: AbstractBaseUser, challenge: PhoneChallenge) -> dict[str, Any]:
-    # Whoever gets this has just proved the phone: no mask.
-    return {"id": user.pk, "phone": challenge.phone, "created": challenge.created_user}
-
-
 def _show_asked(asked: Asked, status: int) -> Response:
     if asked.challenge is None:
         return refuse_asked(asked)
     return show_challenge(asked.challenge, asked.resend_in_seconds, status)
 
 
-def _find_user(request: Request) -> AbstractBaseUser | None:
-    """Give who asks, for challenges that belong to a user; a stale or broken token is nobody."""
-    try:
-        user = request.user
-    except (AuthenticationFailed, DataError, ValueError):  # NUL in a cookie is data PostgreSQL bars
-        return None
-    return user if user and user.is_authenticated else None  # DRF may be told to give None
+def _read_idempotency_key(request: Request) -> str:
+    key = str(request.headers.get("Idempotency-Key", ""))
+    if len(key) > MAX_IDEMPOTENCY_KEY_LENGTH:
+        most = _("Idempotency-Key may have %(most)d characters at most.")
+        raise ValidationError({"idempotency_key": [most % {"most": MAX_IDEMPOTENCY_KEY_LENGTH}]})
+    return key
 
 
 def _require_user(request: Request) -> AbstractBaseUser:
-    user = _find_user(request)
+    user = find_user(request)
     if user is None:
         raise NotAuthenticated
     return user

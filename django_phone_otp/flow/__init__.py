@@ -14,6 +14,9 @@ from .calls import look_at_challenge
 from .client import Client
 from .confirm import confirm_code
 from .devices import give_device
+from .hooks import Decision
+from .phones import OwnedPhone, link_phone, list_phones, make_primary, unlink_phone
+from .recognition import find_latest
 from .request import (
     Asked,
     find_challenge,
@@ -22,23 +25,29 @@ from .request import (
     seconds_until_resend,
     try_account,
 )
-from .users import Login, link_phone, spend_challenge
+from .users import Login, spend_challenge
 from .verdicts import Answer
 
 __all__ = [
     "Answer",
     "Asked",
     "Client",
+    "Decision",
     "Login",
+    "OwnedPhone",
     "Refusal",
     "confirm_code",
     "find_challenge",
+    "find_latest",
     "give_device",
     "link_phone",
+    "list_phones",
     "look_at_challenge",
+    "make_primary",
     "request_code",
     "resend_code",
     "seconds_until_resend",
     "spend_challenge",
     "try_account",
+    "unlink_phone",
 ]

@@ -85,7 +85,7 @@ def find_route(
     `after` come first: a person who asks again was not reached by it. With `discreet` those are
     left out that could not be imitated for an unknown phone: nobody can invent a number to call.
     """
-    test_phone = _find_test_phone(phone, settings)
+    test_phone = find_test_phone(phone, settings)
     if test_phone:
         return [test_phone]
     accounts = find_accounts(settings)
@@ -141,7 +141,8 @@ def list_entries(settings: Settings) -> list[Entry]:
 def list_providers(settings: Settings) -> list[str]:
     """List the keys of all providers that come with us or have an account here."""
     accounts = [each.account for each in list_entries(settings)]
-    return sorted({each.provider.key for each in accounts if each} | set(REGISTRY))
+    known = {*REGISTRY, FixedCode.key}
+    return sorted({each.provider.key for each in accounts if each} | known)
 
 
 def add_kept_options(accounts: Sequence[Account]) -> Iterator[Account]:
@@ -248,12 +249,27 @@ def _explain(error: Exception) -> str:
     return str(error) if is_ours else type(error).__name__
 
 
-@sensitive_variables("entry")
-def _find_test_phone(phone: Phone, settings: Settings) -> Account | None:
+@sensitive_variables("entry", "options")
+def find_test_phone(phone: Phone, settings: Settings) -> Account | None:
+    """Give the account of a test phone, which sends nothing; None from the day after its last.
+
+    Raises `ImproperlyConfigured` for an entry that cannot be read: not every server checks its
+    settings when it starts.
+    """
     entry = settings.test_phones.get(phone.e164)
-    if entry is None or _as_date(entry["until"]) < limits.today():
+    if entry is None:
         return None
-    return Account("test-phone", FixedCode(FixedCodeOptions(code=entry["code"])))
+    setting = f"PHONE_OTP['TEST_PHONES']['{phone.e164}']"
+    try:
+        # SECURITY: what has no end would be open for ever.
+        if _as_date(entry["until"]) < limits.today():
+            return None
+        options, problems = FixedCodeOptions.parse({"code": entry["code"]})
+    except (KeyError, TypeError, ValueError):
+        raise ImproperlyConfigured(f"{setting} must have 'code' and 'until'.") from None
+    if options is None:
+        raise ImproperlyConfigured(f"{setting}: {' '.join(problems)}")
+    return Account(FixedCode.key, FixedCode(options))
 
 
 def _as_date(value: date | str) -> date:

@@ -93,7 +93,9 @@ def _store(
             transaction.set_rollback(True, using=challenges.db)
             return False
         if challenge._state.adding:
-            challenge.state = State.CANCELLED if examined.denial else State.SENDING
+            challenge.state = State.SENDING
+            if examined.denial:
+                challenge.state, challenge.request_digest = State.CANCELLED, None
             challenge.save(force_insert=True, using=challenges.db)
         if examined.objections:
             rows = [each.note(challenge) for each in examined.objections]

@@ -24,9 +24,20 @@ SUSPICIOUS_FAILURES_COUNT = 3
 
 @sensitive_variables("token")
 def refuse_robot(
-    token: str, phone: str, device: str, client: Client, settings: Settings
+    token: str,
+    phone: str,
+    device: str,
+    client: Client,
+    settings: Settings,
+    *,
+    is_required: bool = False,
 ) -> Refusal | None:
-    """Ask the captcha about a request, where there is one; None lets the person through."""
+    """Ask the captcha about a request, where there is one; None lets the person through.
+
+    With `is_required` it is asked whatever its settings say, of known devices too.
+    """
+    if is_required:
+        return _ask(token, client, settings)
     if settings.captcha is None:
         return None
     if _is_for_suspicious(settings):
@@ -38,12 +49,19 @@ def refuse_robot(
 
 @sensitive_variables("token")
 def refuse_robot_again(
-    token: str, challenge: PhoneChallenge, client: Client, settings: Settings
+    token: str,
+    challenge: PhoneChallenge,
+    client: Client,
+    settings: Settings,
+    *,
+    is_required: bool = False,
 ) -> Refusal | None:
     """Ask the captcha about a resend, where it is for the suspicious; else the request had one.
 
     SECURITY: without this a robot would ask once, which is not suspicious, and resend ever after.
     """
+    if is_required:
+        return _ask(token, client, settings)
     if not _is_for_suspicious(settings):
         return None
     is_known = challenge.device is not None
@@ -78,7 +96,10 @@ def _refuse_suspicious(
 
 @sensitive_variables("token", "entry")
 def _ask(token: str, client: Client, settings: Settings) -> Refusal | None:
-    entry = settings.captcha or {}
+    if settings.captcha is None:
+        logger.error("captcha_misconfigured reason=SEND_HOOK asks for one and there is none")
+        return Refusal.UNAVAILABLE
+    entry = settings.captcha
     if not token:
         return Refusal.CAPTCHA_REQUIRED
     try:

@@ -34,6 +34,7 @@ from ..models import DeliveryAttempt, PhoneChallenge
 from ..phone import hide, parse
 from ..providers import Provider
 from ..providers.base import Started, StartRequest
+from ..providers.local import FixedCode
 from .accounts import Account
 from .messages import write_text
 
@@ -72,6 +73,7 @@ CONSEQUENCES: dict[type[DeliveryError], Consequence] = {
     ProviderUnavailable: Consequence(DeliveryOutcome.UNAVAILABLE),
     DeliveryUncertain: Consequence(DeliveryOutcome.UNCERTAIN, False),
 }
+REFUSALS = {each.outcome: each.refusal for each in CONSEQUENCES.values()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +102,10 @@ class Delivery:
     @property
     def outcome(self) -> DeliveryOutcome:
         """Say in a word how it ended."""
-        return self.consequence.outcome if self.consequence else DeliveryOutcome.SENT
+        if self.consequence:
+            return self.consequence.outcome
+        is_test = self.account.provider.key == FixedCode.key
+        return DeliveryOutcome.TEST if is_test else DeliveryOutcome.SENT
 
 
 @sensitive_variables()

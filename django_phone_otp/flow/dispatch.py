@@ -160,7 +160,7 @@ def _issue(challenge: PhoneChallenge, delivery: Delivery, settings: Settings) ->
 
 
 def _announce(challenge: PhoneChallenge, attempt: DeliveryAttempt, *, using: str) -> None:
-    if attempt.outcome == DeliveryOutcome.WITHHELD:
+    if attempt.outcome in (DeliveryOutcome.WITHHELD, DeliveryOutcome.TEST):
         return
     went_out = attempt.outcome == DeliveryOutcome.SENT
     signals.send_after_commit(

@@ -6,22 +6,26 @@ from datetime import timedelta
 from re import compile as regex
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.db import IntegrityError
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from .. import conf
-from ..choices import Purpose, Refusal
+from ..choices import DeliveryOutcome, Purpose, Refusal, State
 from ..conf import Settings
 from ..exceptions import NoAccountInUse
 from ..models import DeliveryAttempt, PhoneChallenge
 from ..phone import Phone, parse
 from . import limits
-from .accounts import Account, find_route, load_account
+from .accounts import Account, find_route, find_test_phone, load_account
 from .admission import admit
 from .captcha import refuse_robot, refuse_robot_again
 from .client import UNKNOWN_CLIENT, Client
+from .deliveries import REFUSALS
 from .dispatch import dispatch, withhold
+from .hooks import Decision, decide_about_message, may_sign_up
 from .limits import Denial
+from .recognition import digest_client, digest_request, find_repeated
 from .users import is_known
 
 # What `new_public_id` makes; anything else need not reach the database, which may choke on it.
@@ -56,13 +60,20 @@ def request_code(
     user: AbstractBaseUser | None = None,
     captcha_token: str = "",
     device: str = "",
+    idempotency_key: str = "",
+    client_key: str = "",
+    tell_unknown: bool = False,
 ) -> Asked:
     """Ask for a code for a phone as a person types it. Writes, sends, costs money.
 
     `purpose` and `channel` are values of the enums of these names; a `link` needs the `user` who
     asks. `device` is what `give_device` gave to a client that has logged in with this phone before:
-    it has budgets of its own. Raises `InvalidPhone` for what is no phone and `ChannelNotOffered`
-    when no provider for this number has the channel, both with a message for the person.
+    it has budgets of its own. With the same `idempotency_key` the same request gets the same
+    challenge for 24 hours, and one message. `client_key` is what `find_latest` finds a client's
+    challenge by that keeps no identifier. With `tell_unknown` a phone that cannot log in is refused
+    with `UNKNOWN_PHONE`: whoever asks learns who has an account. Raises `InvalidPhone` for what is
+    no phone and `ChannelNotOffered` when no provider for this number has the channel, both with a
+    message for the person.
     """
     settings = conf.read()
     if purpose == Purpose.LINK and user is None:
@@ -73,15 +84,31 @@ def request_code(
     denial = limits.count_address("request_ip", client.ip, settings)
     if denial:
         return _refuse(denial)
-    robot = refuse_robot(captcha_token, number.e164, device, client, settings)
-    if robot:
-        return Asked(refusal=robot)
+    asker = user if purpose == Purpose.LINK else None
+    digest = digest_request(
+        idempotency_key,
+        number.e164,
+        purpose=purpose,
+        channel=channel,
+        user_pk=asker.pk if asker else None,
+    )
+    repeated = find_repeated(digest, timezone.now())
+    if repeated:
+        return _tell_again(repeated)
+    refusal = _refuse_asker(
+        number, purpose, channel, client, asker, captcha_token, device, settings
+    )
+    if refusal:
+        return Asked(refusal=refusal)
     route = _choose_route(number, channel, settings, discreet=is_discreet(purpose, settings))
     if isinstance(route, Refusal):
         return Asked(refusal=route)
-    asker = user if purpose == Purpose.LINK else None
     challenge = _new_challenge(number, Purpose(purpose), route[0], client, asker, settings)
-    return _send(challenge, number, route, client, settings, device=device)
+    challenge.request_digest = digest
+    challenge.client_digest = digest_client(client_key, number.e164) if client_key else ""
+    if tell_unknown and not (is_known(number.e164, settings) or may_sign_up(challenge, settings)):
+        return Asked(refusal=Refusal.UNKNOWN_PHONE)
+    return _send_once(challenge, number, route, client, settings, device=device)
 
 
 def try_account(
@@ -105,7 +132,10 @@ def try_account(
     else:
         account = load_account(alias, settings)
         serves = account.provider.supports(number.e164)
-        route = [account] if serves else Refusal.PHONE_NOT_ALLOWED
+        # A test phone is sent nothing, whoever asks.
+        route = (
+            [find_test_phone(number, settings) or account] if serves else Refusal.PHONE_NOT_ALLOWED
+        )
     if isinstance(route, Refusal):
         return Asked(refusal=route)
     if not number.is_callable:
@@ -147,10 +177,10 @@ def resend_code(
     denial = limits.deny_closed(challenge, settings, timezone.now())
     if denial:
         return _refuse(denial)
-    robot = refuse_robot_again(captcha_token, challenge, client, settings)
-    if robot:
-        return Asked(refusal=robot)
     number = parse(challenge.phone)
+    refusal = _refuse_asker_again(number, challenge, channel, client, captcha_token, settings)
+    if refusal:
+        return Asked(refusal=refusal)
     route = _choose_route(
         number,
         channel,
@@ -180,6 +210,45 @@ def find_challenge(
 def seconds_until_resend(challenge: PhoneChallenge) -> int:
     """Give the seconds until another message may go to the challenge's phone, 0 for now."""
     return limits.seconds_until_send(challenge.counter, conf.read(), timezone.now())
+
+
+@sensitive_variables("captcha_token")
+def _refuse_asker(
+    number: Phone,
+    purpose: str,
+    channel: str | None,
+    client: Client,
+    user: AbstractBaseUser | None,
+    captcha_token: str,
+    device: str,
+    settings: Settings,
+) -> Refusal | None:
+    """Hear what the site says about a message, and the captcha about who asks for it."""
+    decision = decide_about_message(number, purpose, channel, client, user, settings)
+    if decision is Decision.DENY:
+        return Refusal.PHONE_NOT_ALLOWED
+    is_required = decision is Decision.CAPTCHA
+    return refuse_robot(
+        captcha_token, number.e164, device, client, settings, is_required=is_required
+    )
+
+
+@sensitive_variables("captcha_token")
+def _refuse_asker_again(
+    number: Phone,
+    challenge: PhoneChallenge,
+    channel: str | None,
+    client: Client,
+    captcha_token: str,
+    settings: Settings,
+) -> Refusal | None:
+    """Hear what the site says about a further message, and the captcha where it is asked again."""
+    user = challenge.user if challenge.purpose == Purpose.LINK else None
+    decision = decide_about_message(number, challenge.purpose, channel, client, user, settings)
+    if decision is Decision.DENY:
+        return Refusal.PHONE_NOT_ALLOWED
+    is_required = decision is Decision.CAPTCHA
+    return refuse_robot_again(captcha_token, challenge, client, settings, is_required=is_required)
 
 
 def _choose_route(
@@ -220,9 +289,50 @@ def _new_challenge(
 def is_discreet(purpose: str, settings: Settings) -> bool:
     """Say whether nothing may tell a phone with a user from one without.
 
-    SECURITY: while sign-up is closed anybody could else ask who has an account.
+    SECURITY: while sign-up is closed, to all or to those whom the site's hook does not let in,
+    anybody could else ask who has an account.
     """
-    return not settings.signup and purpose == Purpose.LOGIN
+    is_open = settings.signup and settings.signup_hook is None
+    return not is_open and purpose == Purpose.LOGIN
+
+
+def _send_once(
+    challenge: PhoneChallenge,
+    number: Phone,
+    route: Sequence[Account],
+    client: Client,
+    settings: Settings,
+    *,
+    device: str,
+) -> Asked:
+    """Send for a new challenge, unless the same request was faster at the same moment."""
+    try:
+        asked = _send(challenge, number, route, client, settings, device=device)
+    except IntegrityError:
+        repeated = find_repeated(challenge.request_digest, timezone.now())
+        if repeated is None:
+            raise
+        return _tell_again(repeated)
+    is_stored = not challenge._state.adding
+    repeated = None if is_stored else find_repeated(challenge.request_digest, timezone.now())
+    return _tell_again(repeated) if repeated else asked
+
+
+def _tell_again(challenge: PhoneChallenge) -> Asked:
+    """Give what became of a request to the client that repeats it; sends nothing."""
+    wait = seconds_until_resend(challenge)
+    if challenge.state != State.FAILED:
+        return Asked(challenge=challenge, resend_in_seconds=wait)
+    attempts = DeliveryAttempt.objects.using(PhoneChallenge.primary().db)
+    last = attempts.filter(challenge=challenge).order_by("pk").last()
+    refusal = REFUSALS.get(DeliveryOutcome(last.outcome)) if last else None
+    refusal = refusal or Refusal.DELIVERY_FAILED
+    return Asked(
+        refusal=refusal,
+        kept_challenge=challenge if refusal is Refusal.DELIVERY_FAILED else None,
+        resend_in_seconds=wait,
+        retry_after_seconds=wait,
+    )
 
 
 def _send(
@@ -236,7 +346,7 @@ def _send(
 ) -> Asked:
     """Do what a request and a resend have in common."""
     discreet = is_discreet(challenge.purpose, settings)
-    is_wanted = not discreet or is_known(challenge.phone, settings)
+    is_wanted = not discreet or _is_wanted(challenge, settings)
     denial = admit(challenge, number, client, settings, device=device)
     if denial:
         return _refuse(denial)
@@ -254,6 +364,12 @@ def _send(
             retry_after_seconds=max(wait, denial.retry_after_seconds or 0),
         )
     return Asked(challenge=challenge, resend_in_seconds=wait)
+
+
+def _is_wanted(challenge: PhoneChallenge, settings: Settings) -> bool:
+    """Say whether there is, or may be, a user for the message; the hook is asked in any case."""
+    may_be = may_sign_up(challenge, settings)
+    return is_known(challenge.phone, settings) or may_be
 
 
 def _refuse(denial: Denial) -> Asked:

@@ -1,5 +1,6 @@
-"""Users: whose phone it is, who is made for a new one, and linking a phone. Layer 4."""
+"""Users: whose phone it is, and who is made for a new one. Layer 4."""
 
+import math
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,13 +8,17 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ImproperlyConfigured
+from django.core.validators import EmailValidator
 from django.db import IntegrityError, models, router, transaction
 from django.utils import timezone
 
-from .. import conf, signals
-from ..choices import Purpose, Refusal
+from .. import conf
+from ..choices import Purpose
 from ..conf import Settings
 from ..models import PhoneChallenge, UserPhone
+from ..providers.local import FixedCode
+from .hooks import may_sign_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,55 +46,35 @@ def spend_challenge(challenge: PhoneChallenge) -> Login | None:
     challenges = PhoneChallenge.primary()
     owner = models.Subquery(_owners(challenge.phone, settings)[:1])
     with transaction.atomic(using=challenges.db):
-        if not _spend(challenge, Purpose.LOGIN, settings, user_id=owner):
+        if not spend(challenge, Purpose.LOGIN, settings, user_id=owner):
             return None
         user = _find_user(challenge.phone, settings)
         if user is not None:
-            return Login(user, created=False)
-        if not settings.signup:
+            return None if opens_too_much(challenge, user) else Login(user, created=False)
+        if not may_sign_up(challenge, settings):
             return None
         user, created = _create_user(challenge.phone, settings)
         challenges.filter(pk=challenge.pk).update(user=user)
         return Login(user, created)
 
 
-def link_phone(challenge: PhoneChallenge) -> Refusal | None:
-    """Spend a verified link challenge and give the phone to the user who asked for it.
+def opens_too_much(challenge: PhoneChallenge, user: AbstractBaseUser) -> bool:
+    """Say whether a fixed code was to open the account of somebody who may do more than others.
 
-    `PHONE_NOT_ALLOWED` when another user has the phone, `CHALLENGE_CLOSED` when there is nothing to
-    spend. Writes; sends `phone_linked` after commit.
+    SECURITY: strangers are told the code of a test phone, and could enter the admin with it.
     """
-    settings = conf.read()
-    user = challenge.user
-    if user is None:
-        return Refusal.CHALLENGE_CLOSED
-    using = PhoneChallenge.primary().db
-    with transaction.atomic(using=using):
-        if not _spend(challenge, Purpose.LINK, settings, user_id=user.pk):
-            return Refusal.CHALLENGE_CLOSED
-        try:
-            with transaction.atomic(using=using):
-                previous = _give_phone(user, challenge.phone, settings)
-        except IntegrityError:
-            return Refusal.PHONE_NOT_ALLOWED
-        signals.send_after_commit(
-            signals.phone_linked,
-            sender=PhoneChallenge,
-            using=using,
-            user=user,
-            phone=challenge.phone,
-            previous_phone=previous,
-        )
-    return None
+    is_privileged = getattr(user, "is_staff", False) or getattr(user, "is_superuser", False)
+    return is_privileged and challenge.provider == FixedCode.key
 
 
-def _spend(
+def spend(
     challenge: PhoneChallenge,
     purpose: Purpose,
     settings: Settings,
     *,
     user_id: models.Subquery | Any,
 ) -> bool:
+    """Spend a challenge that was verified within `CODE_TTL`, once; say whether it happened."""
     now = timezone.now()
     happened = PhoneChallenge.primary().spend(
         challenge.pk,
@@ -126,7 +111,7 @@ def _create_user(phone: str, settings: Settings) -> tuple[AbstractBaseUser, bool
     """Make a user with this phone, or find the one that a parallel login has just made."""
     try:
         with transaction.atomic(using=PhoneChallenge.primary().db):
-            user = _new_user(phone, settings)
+            user = new_user(phone, settings)
             user.save()
             if not settings.user_phone_field:
                 UserPhone.primary().create(user_id=user.pk, phone=phone)
@@ -138,34 +123,40 @@ def _create_user(phone: str, settings: Settings) -> tuple[AbstractBaseUser, bool
         return found, False
 
 
-def _new_user(phone: str, settings: Settings) -> AbstractBaseUser:
-    """Make a user with no password and a user name of no meaning.
+def new_user(phone: str, settings: Settings) -> AbstractBaseUser:
+    """Make a user, not yet stored, with no password and a user name of no meaning.
+
+    The model fills what it can by itself: a user name that may be null, or that has a function as
+    its default, is left to it. Raises `ImproperlyConfigured` where no user name can be made.
 
     SECURITY: the name is not the phone: somebody may have registered with this phone as a name.
     """
     model = get_user_model()
+    username: Any = model._meta.get_field(model.USERNAME_FIELD)
     values: dict[str, Any] = {}
     if settings.user_phone_field:
         values[settings.user_phone_field] = phone
-    if model.USERNAME_FIELD not in values:
-        values[model.USERNAME_FIELD] = f"phone-{secrets.token_hex(8)}"
+    makes_itself = username.null or (username.has_default() and callable(username.default))
+    if username.name not in values and not makes_itself:
+        values[username.name] = _make_username(username)
     user: AbstractBaseUser = model(**values)
     user.set_unusable_password()
     return user
 
 
-def _give_phone(user: AbstractBaseUser, phone: str, settings: Settings) -> str | None:
-    """Note the phone as the user's; raises `IntegrityError` when it is somebody else's."""
-    if settings.user_phone_field:
-        previous = getattr(user, settings.user_phone_field)
-        setattr(user, settings.user_phone_field, phone)
-        user.save(update_fields=[settings.user_phone_field])
-        # django-phonenumber-field gives an object whose text follows a setting of the site.
-        return str(getattr(previous, "as_e164", previous)) if previous else None
-    phones = UserPhone.primary()
-    owned, created = phones.get_or_create(phone=phone, defaults={"user_id": user.pk})
-    if not created:
-        if owned.user_id != user.pk:
-            raise IntegrityError("the phone belongs to another user")
-        phones.filter(pk=owned.pk).update(verified_at=timezone.now())
-    return None
+def _make_username(field: "models.Field[Any, Any]") -> str:
+    """Make a user name that nobody can guess; where the field asks for one, an e-mail address.
+
+    SECURITY: mail to `.invalid` can never be delivered (RFC 2606, 2): at a domain that somebody may
+    register, a stranger would read what the site writes to the user.
+    """
+    wants_email = any(isinstance(each, EmailValidator) for each in field.validators)
+    random = secrets.token_hex(8) + ("@phone.invalid" if wants_email else "")
+    longest = field.max_length or math.inf
+    if not isinstance(field, models.CharField | models.TextField) or longest < len(random):
+        raise ImproperlyConfigured(
+            f"No user name can be made for {field}: the field must be text of {len(random)} "
+            "characters, null=True, or have a function as its default."
+        )
+    named = f"phone-{random}"
+    return named if len(named) <= longest else random

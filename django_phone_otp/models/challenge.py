@@ -231,6 +231,12 @@ class PhoneChallenge(models.Model):
     custody = models.CharField(_("custody"), max_length=16, choices=Custody.listed)
     call_to = models.CharField(_("number to call"), max_length=MAX_E164_LENGTH, blank=True)
 
+    # By which a request that is repeated, and a client that keeps no identifier, are recognised.
+    request_digest = models.CharField(  # noqa: DJ001 (unique, but for those that have none)
+        max_length=64, null=True, unique=True, editable=False
+    )
+    client_digest = models.CharField(max_length=64, blank=True, editable=False)
+
     ip = models.GenericIPAddressField(_("address"), null=True, blank=True)
     user_agent = models.CharField(_("user agent"), max_length=200, blank=True)
 

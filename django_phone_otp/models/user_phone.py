@@ -1,7 +1,10 @@
 """The user's phones, for sites whose user model has no phone of its own. Layer 3."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models, router
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -10,6 +13,9 @@ from ..phone import MAX_E164_LENGTH, mask
 
 class UserPhone(models.Model):
     """A verified phone of a user: a phone belongs to one user, a user may have several.
+
+    The primary one is that which was made primary last, or else the first. So one UPDATE changes
+    it, and no user can ever have two.
 
     The phone is text in E.164 and not a field of django-phonenumber-field: what that one stores
     follows a setting of the site, and the log-in must find the same text for ever.
@@ -23,6 +29,7 @@ class UserPhone(models.Model):
     )
     phone = models.CharField(_("phone"), max_length=MAX_E164_LENGTH, unique=True)
     verified_at = models.DateTimeField(_("verified"), default=timezone.now)
+    made_primary_at = models.DateTimeField(_("made primary"), null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("user phone")
@@ -36,6 +43,12 @@ class UserPhone(models.Model):
 
     def __str__(self) -> str:
         return mask(self.phone)
+
+    @classmethod
+    def of_user(cls, user_pk: Any) -> models.QuerySet["UserPhone"]:
+        """Give a user's phones, the primary one first."""
+        newest_first = F("made_primary_at").desc(nulls_last=True)
+        return cls.primary().filter(user_id=user_pk).order_by(newest_first, "pk")
 
     @classmethod
     def primary(cls) -> models.QuerySet["UserPhone"]:

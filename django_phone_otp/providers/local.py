@@ -6,8 +6,10 @@ from typing import ClassVar
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from .. import transport
 from ..choices import Channel, Custody
 from ..codes import MAX_CODE_LENGTH
+from ..transport import Transport
 from .base import Provider, Started, StartRequest
 from .options import ProviderOptions, option
 
@@ -73,6 +75,11 @@ class FixedCode(Provider[FixedCodeOptions]):
     channel = Channel.SMS
     custody = Custody.RETURNED
     Options = FixedCodeOptions
+
+    def __init__(self, options: FixedCodeOptions, send: Transport = transport.send) -> None:
+        super().__init__(options, send)
+        # SECURITY: tries are fewer for a short code, before it is known too.
+        self.code_length = len(options.code)
 
     def start(self, request: StartRequest) -> Started:
         """Answer with the code of the settings."""

@@ -49,8 +49,11 @@ class SMSByOptions(ProviderOptions):
     )
     len: int | None = option(default=None, help=_("Characters of a code."))
     message: str = option(
-        default="Your code: %CODE%",
-        help=_("Text of the message, with %CODE% where the code goes."),
+        default="",
+        help=_(
+            "Text of the message, with %CODE% where the code goes. Without it a short one in the "
+            "person's language."
+        ),
     )
     alphaname_id: int | None = option(
         default=None, help=_("Number of the sender name at the service.")
@@ -60,7 +63,7 @@ class SMSByOptions(ProviderOptions):
     def find_problems(self) -> list[str]:
         """Refuse codes that are easily guessed, and a message that would come without its code."""
         problems = check_range("len", self.len, MIN_CODE_LENGTH, MAX_CODE_LENGTH)
-        if PLACE_OF_CODE not in self.message:
+        if self.message and PLACE_OF_CODE not in self.message:
             must = gettext('"message" must contain %(place)s.')
             problems.append(must % {"place": PLACE_OF_CODE})
         return [*problems, *super().find_problems()]
@@ -101,7 +104,7 @@ class SMSBy(Provider[SMSByOptions]):
         query = {
             "password_object_id": str(self.options.password_object_id),
             "phone": self.wire_phone(request.phone),
-            "message": self.options.message,
+            "message": self.options.message or _built_in_message(),
         }
         if self.options.alphaname_id is not None:
             query["alphaname_id"] = str(self.options.alphaname_id)
@@ -240,6 +243,10 @@ class SMSBy(Provider[SMSByOptions]):
         code = value.strip() if isinstance(value, str) else ""
         is_code = code.isascii() and code.isalnum()
         return code if is_code and MIN_CODE_LENGTH <= len(code) <= MAX_CODE_LENGTH else ""
+
+
+def _built_in_message() -> str:
+    return gettext("Your code: {code}").format(code=PLACE_OF_CODE)
 
 
 def _unwrap(value: Any) -> Any:

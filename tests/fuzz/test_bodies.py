@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_phone_otp.api.parsers import MAX_BODY_BYTES
+from django_phone_otp.door import MAX_BODY_BYTES
 from tests.fuzz.sites import PHONE, ROOMY, SITES
 from tests.fuzz.strategies import BODIES, CHARSETS, JSON, ODD_VALUES, damaged
 

@@ -26,7 +26,8 @@ THREADS_COUNT = 6
 # Of each process. Few, so that a crowd is too large for one process to take it all.
 CONNECTIONS_COUNT = 16
 
-Call = tuple[str, dict[str, str]]
+# Endpoint and body, and the headers, where there are any.
+Call = tuple[str, dict[str, str]] | tuple[str, dict[str, str], dict[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +52,8 @@ class Site:
         self._log = log
 
     def __call__(self, calls: list[Call]) -> list[Answer]:
-        """Give the answers to the calls, `(name of the endpoint, body)`, in no order."""
-        requests = [(f"/api/phone/{name}/", body) for name, body in calls]
+        """Give the answers to the calls, in no order."""
+        requests: list[Call] = [(f"/api/phone/{call[0]}/", *call[1:]) for call in calls]
         with ExitStack() as stack:
             parts = [
                 stack.enter_context(self._start_part(requests[start::PROCESSES_COUNT]))

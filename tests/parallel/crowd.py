@@ -1,9 +1,9 @@
 """A part of the crowd: one process, with a thread and an open connection for each request.
 
 Run as a program. Standard input: one line of JSON, `{"port", "calls": [[path, body], ...]}`, and,
-once this has said "ready", a line as the signal to go. Standard output: one line of JSON for each
-answer, `{"status", "process", "body"}`, with status 0 where the server hung up without one. This
-knows nothing of Django, so it starts at once.
+once this has said "ready", a line as the signal to go; headers may come after a body. Standard
+output: one line of JSON for each answer, `{"status", "process", "body"}`, with status 0 where the
+server hung up without one. This knows nothing of Django, so it starts at once.
 """
 
 import json
@@ -15,8 +15,11 @@ from typing import Any
 PATIENCE_SECONDS = 60
 
 
-def post(connection: HTTPConnection, path: str, body: dict[str, str]) -> dict[str, Any]:
-    connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+def post(
+    connection: HTTPConnection, path: str, body: dict[str, str], headers: dict[str, str]
+) -> dict[str, Any]:
+    sent = {"Content-Type": "application/json", **headers}
+    connection.request("POST", path, json.dumps(body), sent)
     response = connection.getresponse()
     text = response.read().decode()
     is_json = response.headers.get_content_type() == "application/json"
@@ -34,13 +37,13 @@ def main() -> None:
     go = threading.Event()
     answers: list[dict[str, Any]] = []
 
-    def call(path: str, body: dict[str, str]) -> None:
+    def call(path: str, body: dict[str, str], headers: dict[str, str] | None = None) -> None:
         connection = HTTPConnection("127.0.0.1", job["port"], timeout=PATIENCE_SECONDS)
         connection.connect()
         connected.wait(PATIENCE_SECONDS)
         go.wait(PATIENCE_SECONDS)
         try:
-            answers.append(post(connection, path, body))
+            answers.append(post(connection, path, body, headers or {}))
         except (OSError, HTTPException) as error:
             answers.append({"status": 0, "process": "", "body": {"text": repr(error)}})
         finally:

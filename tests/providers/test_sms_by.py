@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import translation
 from hypothesis import assume, given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
@@ -126,6 +127,13 @@ def test_message_on_the_wire():
         "message": "Your code: %CODE%",
     }
     assert (request.form, request.json, request.basic_auth) == (None, None, None)
+
+
+def test_without_a_message_there_is_a_short_one_in_the_persons_language():
+    wire = Wire(ACCEPTED)
+    with translation.override("ru"):
+        ask(texts(wire))
+    assert wire.requests[0].query["message"] == "Ваш код: %CODE%"
 
 
 @pytest.mark.parametrize(
@@ -258,13 +266,15 @@ def test_kinds_that_are_refused(type_id):
     assert problems_of(type_id=type_id) == ['"type_id" must be one of letters, numbers, both.']
 
 
-@pytest.mark.parametrize("message", ["", "Your code", "Your code: %code%", "Your code: {code}"])
+@pytest.mark.parametrize("message", ["Your code", "Your code: %code%", "Your code: {code}"])
 def test_message_without_a_place_for_the_code_is_refused(message):
     assert problems_of(message=message) == ['"message" must contain %CODE%.']
 
 
 def test_all_problems_are_told_at_once():
-    assert len(problems_of(len=1, message="", base_url="http://app.sms.by", timeout=0)) == 4
+    assert (
+        len(problems_of(len=1, message="Your code", base_url="http://app.sms.by", timeout=0)) == 4
+    )
 
 
 def test_token_alone_is_enough():

@@ -36,9 +36,11 @@ class Command(BaseCommand):
         for attempt in asked.attempts:
             self.stdout.write(_describe(attempt))
         if asked.refusal:
-            wait = asked.retry_after_seconds
-            again = _(" Try again in %(seconds)d seconds.") % {"seconds": wait} if wait else ""
-            raise CommandError(asked.refusal.message + again)
+            told = [asked.refusal.message]
+            if asked.retry_after_seconds:
+                wait = {"seconds": asked.retry_after_seconds}
+                told.append(_("Try again in %(seconds)d seconds.") % wait)
+            raise CommandError(" ".join(told))
         if asked.challenge:
             self.stdout.write(asked.challenge.hint)
 
