@@ -6,6 +6,8 @@ from .base import Issuer
 REGISTRY = {
     "session": "django_phone_otp.issuers.session.SessionIssuer",
     "token": "django_phone_otp.issuers.token.TokenIssuer",
+    "simplejwt": "django_phone_otp.issuers.simplejwt.SimpleJWTIssuer",
+    "knox": "django_phone_otp.issuers.knox.KnoxIssuer",
 }
 
 

@@ -11,6 +11,7 @@ class SessionIssuer(Issuer):
     """Logs in through the session cookie; the session key is cycled by Django."""
 
     uses_cookies = True
+    needs_app = "django.contrib.sessions"
 
     def issue(self, request: HttpRequest, user: AbstractBaseUser) -> dict[str, str]:
         """Start the session; nothing is added to the answer."""

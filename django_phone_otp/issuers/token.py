@@ -9,13 +9,14 @@ from .base import Issuer
 class TokenIssuer(Issuer):
     """Gives the user's one DRF token, made on the first login."""
 
+    answers = ("token",)
+    needs_app = "rest_framework.authtoken"
+
     def issue(self, request: HttpRequest, user: AbstractBaseUser) -> dict[str, str]:
         """Answer with `token`."""
         # Imported late: the model exists only where the site has installed the app.
         from rest_framework.authtoken.models import Token
 
-        # First what writes to the user, `last_login`, then what refers to the user: the other way
-        # round MariaDB has two logins of one user wait for each other.
         self.announce(request, user)
         token, _created = Token.objects.get_or_create(user_id=user.pk)
         return {"token": token.key}

@@ -1,0 +1,3 @@
+"""Django's own user model."""
+
+from tests.users.settings import *  # noqa: F403
