@@ -10,7 +10,13 @@ USE_TZ = True
 ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
 ROOT_URLCONF = "tests.urls"
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English"), ("ru", "Русский")]
+LANGUAGES = [
+    ("en", "English"),
+    ("be", "Беларуская"),
+    ("kk", "Қазақша"),
+    ("ru", "Русский"),
+    ("uk", "Українська"),
+]
 STATIC_URL = "static/"
 
 INSTALLED_APPS = [
