@@ -402,7 +402,8 @@ TOLD = {
 
 # What may stay English.
 NOT_FOR_PEOPLE = {
-    "checks.py": "read by developers, as Django's own checks",
+    "checks": "read by developers, as Django's own checks",
+    "checks.py": "as above",
     "testing.py": "read by authors of providers",
     "migrations": "a history",
     "operations.py": "the OpenAPI schema, read by authors of apps",
@@ -445,7 +446,6 @@ STAYS_ENGLISH = {
     ("flow/accounts.py", ": regions must be a list of texts"): "as ImproperlyConfigured, of a row",
     ("flow/budgets.py", "a call of this phone is awaited already"): "a `detail`",
     ("loading.py", "one of "): "a piece of ImproperlyConfigured",
-    ("providers/sms_by.py", "Your code: %CODE%"): "kept by the service; the site writes its own",
     ("providers/sms_by.py", "a list of password objects"): "a piece of an exception",
     ("providers/sms_by.py", "this password object"): "a piece of an exception",
     ("providers/sms_by.py", "the state of this message"): "a piece of an exception",

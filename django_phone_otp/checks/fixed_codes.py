@@ -1,0 +1,102 @@
+"""Test phones, whose codes do not change: doors that have to close by themselves. Layer 5."""
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, Warning
+from django.utils import timezone
+
+from ..codes import MAX_CODE_LENGTH, MIN_DIGITS_COUNT
+from ..conf import SHORT_CODE_LENGTH
+from ..exceptions import InvalidPhone
+from ..phone import parse
+from ..providers.local import FixedCode
+from .keys import Problems, checks_key, has_problems
+from .sending import load_accounts
+
+MAX_TEST_PHONE_DAYS = 366
+
+
+def check_test_phones_end(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that the doors of reviewers close before long."""
+    given = getattr(django_settings, "PHONE_OTP", {})
+    if not isinstance(given, Mapping) or has_problems("TEST_PHONES", given):
+        return []
+    latest = _today() + timedelta(days=MAX_TEST_PHONE_DAYS)
+    return [
+        Warning(
+            f"PHONE_OTP['TEST_PHONES'][{phone!r}]['until'] is more than a year away.",
+            hint="Until then whoever learns the code can log in. A review takes days, not years.",
+            id="phone_otp.W028",
+        )
+        for phone, entry in given.get("TEST_PHONES", {}).items()
+        if _read_date(entry["until"]) > latest
+    ]
+
+
+@checks_key("TEST_PHONES", "E028")
+def _check_test_phones(value: Any) -> Problems:
+    if not isinstance(value, Mapping):
+        yield "must be a dict of phones."
+        return
+    given = getattr(django_settings, "PHONE_OTP", {})
+    least = _find_least_code_length(given)
+    if value and FixedCode.key in dict(load_accounts(given)):
+        yield f"is shown as the account {FixedCode.key!r}: give yours another alias."
+    for phone, entry in value.items():
+        if not _is_e164(phone):
+            yield f"names {phone!r}, which is no phone in E.164 such as '+79244501003'."
+        elif not parse(phone).is_callable:
+            yield f"names {phone!r}, which nobody can log in with: such numbers get no code."
+        elif not isinstance(entry, Mapping) or set(entry) != {"code", "until"}:
+            yield f"[{phone!r}] must be a dict with 'code' and 'until'."
+        elif not _is_digits(entry["code"], least):
+            yield f"[{phone!r}]['code'] must be {least} to {MAX_CODE_LENGTH} digits, as text."
+        elif not _is_in_future(entry["until"]):
+            # SECURITY: a fixed code is a door for whoever learns it; it must close by itself.
+            yield f"[{phone!r}]['until'] must be a date such as '2027-12-31', and not in the past."
+
+
+def _find_least_code_length(given: Mapping[str, Any]) -> int:
+    """Give the digits that a fixed code needs: six, or what a provider's channel forces.
+
+    NIST SP 800-63B-4, 3.1.3.2. An app for flash calls may have no room for more than four. Accounts
+    in rows are not known here.
+    """
+    if given.get("PROVIDERS", {}) is None:
+        return SHORT_CODE_LENGTH
+    forced = [type(provider).code_length for _, provider in load_accounts(given)]
+    return min([MIN_DIGITS_COUNT, *filter(None, forced)])
+
+
+def _is_e164(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and parse(value).e164 == value
+    except InvalidPhone:
+        return False
+
+
+def _is_digits(value: Any, least: int) -> bool:
+    pattern = rf"[0-9]{{{least},{MAX_CODE_LENGTH}}}"
+    return isinstance(value, str) and bool(re.fullmatch(pattern, value))
+
+
+def _is_in_future(value: Any) -> bool:
+    try:
+        until = _read_date(value)
+    except ValueError:
+        return False
+    is_date = isinstance(until, date) and not isinstance(until, datetime)
+    return is_date and until >= _today()
+
+
+def _read_date(value: Any) -> Any:
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _today() -> date:
+    """Give the date where the site is, as `flow.limits` does: both have to close on one day."""
+    return timezone.localdate(timezone=timezone.get_default_timezone())
