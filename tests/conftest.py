@@ -14,12 +14,12 @@ from rest_framework.test import APIClient
 from django_phone_otp.providers import local
 from tests import fakes
 
-# Services and their stand-in say nothing about the database: they are tried on SQLite.
-OF_SERVICES = ("faults", "gateway")
+# Services, their stand-in and clients say nothing about the database: they are tried on SQLite.
+OF_SERVICES = ("clients", "faults", "gateway")
 if os.environ.get("DATABASE", "sqlite") != "sqlite":
     collect_ignore = [*OF_SERVICES, "providers"]
 
-LONG = ("attack", "fuzz", "parallel", "stress")
+LONG = ("attack", "clients", "fuzz", "parallel", "stress")
 
 PHONE = "+79244501003"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
