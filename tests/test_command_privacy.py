@@ -44,6 +44,8 @@ KEPT_INSIDE = {
         "public_id": "who knows it may answer the challenge",
         "phone": "stands above all of it",
         "ledger_id": "there is one",
+        "request_digest": "who has the key may ask again for the challenge",
+        "client_digest": "names a client by what it alone need know",
         "code_digest": "a code could be guessed from it by whoever has the key",
         "previous_code_digest": "likewise",
         "previous_code_expires_at": "of a code",
@@ -244,14 +246,24 @@ class TestExport:
     def test_s23_the_user_is_named(self):
         user = make_user()
         assert export()["users"] == [
-            {"user": user.pk, "verified_at": "2026-03-01T12:00:00Z", "stored_in": "UserPhone"}
+            {
+                "user": user.pk,
+                "verified_at": "2026-03-01T12:00:00Z",
+                "made_primary_at": None,
+                "stored_in": "UserPhone",
+            }
         ]
 
     def test_s23_a_user_with_a_field_of_the_sites_own_is_named(self, phone_otp):
         phone_otp(USER_PHONE_FIELD="username")
         user = get_user_model().objects.create_user(PHONE)
         assert export()["users"] == [
-            {"user": user.pk, "verified_at": None, "stored_in": "username"}
+            {
+                "user": user.pk,
+                "verified_at": None,
+                "made_primary_at": None,
+                "stored_in": "username",
+            }
         ]
 
     def test_s23_nothing_of_others_is_exported(self):

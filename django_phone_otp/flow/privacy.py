@@ -50,7 +50,7 @@ EXPORTED: Mapping[type[models.Model], Sequence[str]] = {
     DeviceLedger: (
         *("id", "created_at", "key", "last_sent_at", "sends", "ladder_step", "failures"),
     ),
-    UserPhone: ("user_id", "verified_at"),
+    UserPhone: ("user_id", "verified_at", "made_primary_at"),
 }
 # Times in JSON columns, in seconds since the epoch.
 TIMES = ("sends", "failures")
@@ -148,7 +148,10 @@ def export(phone: str, settings: Settings, now: datetime) -> dict[str, Any]:
         "users": [
             *({**row, "stored_in": "UserPhone"} for row in _read(UserPhone, user_phones)),
             *(
-                {"user": pk, "verified_at": None, "stored_in": settings.user_phone_field}
+                {
+                    **{"user": pk, "verified_at": None, "made_primary_at": None},
+                    "stored_in": settings.user_phone_field,
+                }
                 for pk in _find_field_users(phone, settings)
             ),
         ],
