@@ -11,6 +11,7 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import DataError, InterfaceError, OperationalError, transaction
 from django.utils import translation
+from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.exceptions import AuthenticationFailed, ParseError
@@ -83,8 +84,12 @@ class Door(GenericAPIView[Any]):
         """Answer in the language that the client asks for, whatever middleware there is."""
         if hasattr(request, "LANGUAGE_CODE"):  # LocaleMiddleware has chosen it
             return super().dispatch(request, *args, **kwargs)
-        with translation.override(translation.get_language_from_request(request)):
-            return super().dispatch(request, *args, **kwargs)
+        language = translation.get_language_from_request(request)
+        with translation.override(language):
+            response = super().dispatch(request, *args, **kwargs)
+        response["Content-Language"] = language
+        patch_vary_headers(response, ["Accept-Language"])
+        return response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Take a session cookie that no database can look for, as one with NUL, for none."""
@@ -121,6 +126,9 @@ class Door(GenericAPIView[Any]):
         """Keep every answer out of caches."""
         response = super().finalize_response(request, *args, **kwargs)
         response["Cache-Control"] = "no-store"
+        # SECURITY: Django's cache of whole pages looks at `no-store` in its newest releases alone;
+        # in others it would show one user's phones to the next.
+        request._request._cache_update_cache = False  # type: ignore[attr-defined]
         return response
 
 

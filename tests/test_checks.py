@@ -50,6 +50,10 @@ class OurBackend(PhoneOTPBackend):
     pass
 
 
+async def ask_later(**_told: Any) -> str:
+    return "allow"
+
+
 CAPTCHA = {"BACKEND": "tests.test_checks.AnyCaptcha"}
 
 
@@ -286,6 +290,7 @@ BAD = [
     pytest.param("SIGNUP_HOOK", len, id="SIGNUP_HOOK-function"),
     pytest.param("SIGNUP_HOOK", "tests.fakes.nobody", id="SIGNUP_HOOK-unknown"),
     pytest.param("SEND_HOOK", True, id="SEND_HOOK-bool"),
+    pytest.param("SEND_HOOK", "tests.test_checks.ask_later", id="SEND_HOOK-async"),
     pytest.param("SEND_HOOK", "tests.fakes.asked", id="SEND_HOOK-no-function"),
     pytest.param("USER_PHONE_FIELD", "phone", id="USER_PHONE_FIELD-no-field"),
     pytest.param("USER_PHONE_FIELD", "email", id="USER_PHONE_FIELD-not-unique"),

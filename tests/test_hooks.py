@@ -120,6 +120,14 @@ def test_with_sign_up_closed_it_is_not_asked(say, phone_otp):
     assert (told, local.outbox) == ([], [])
 
 
+@pytest.mark.parametrize("word", ["deny", "", None, 1])
+def test_what_is_no_bool_lets_nobody_in(say, word):
+    say(may_sign_up, word)
+    with pytest.raises(ImproperlyConfigured, match="SIGNUP_HOOK'] must give True or False, not "):
+        request_code(PHONE)
+    assert not local.outbox
+
+
 def test_a_link_does_not_ask_it(say, django_user_model):
     say(may_sign_up, False)
     user = django_user_model.objects.create_user("owner")

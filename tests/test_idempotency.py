@@ -8,7 +8,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from django_phone_otp.flow import request_code
-from django_phone_otp.models import PhoneChallenge, PhoneLedger
+from django_phone_otp.models import PhoneChallenge, PhoneLedger, UserPhone
 from django_phone_otp.providers import local
 from tests import fakes
 from tests.conftest import PHONE
@@ -161,6 +161,15 @@ def test_whoever_loses_the_race_gets_the_winners_challenge(ask, phone_otp, waits
     lost = ask()
     assert (lost.status_code, lost.json()) == (201, won[0].json())
     assert len(local.outbox) == 1
+
+
+def test_s11_a_repetition_of_what_is_under_way_tells_nothing(ask, phone_otp, django_user_model):
+    phone_otp(SIGNUP=False, PROVIDERS=fakes.providers(slow={"kind": "FakeSlow"}))
+    UserPhone.objects.create(user=django_user_model.objects.create_user("owner"), phone=PHONE)
+    seen: list[Any] = []
+    fakes.meanwhile.append(lambda: seen.append(ask(client=APIClient()).json()))
+    assert ask().json() == seen[0]
+    assert seen[0]["state"] == "sent"
 
 
 def test_after_a_day_the_key_is_as_good_as_new(ask, clock):

@@ -391,6 +391,24 @@ def test_is_linked_to_nobody_who_may_do_more_than_others(ask, answer, django_use
 
 
 @with_database
+@pytest.mark.parametrize("purpose", ["login", "link"])
+def test_nor_after_a_resend_that_a_provider_has_sent(
+    ask, answer, post, clock, phone_otp, django_user_model, purpose
+):
+    boss = APIClient()
+    user = django_user_model.objects.create_user("boss", is_staff=True)
+    boss.force_login(user)
+    if purpose == "login":
+        UserPhone.objects.create(user=user, phone=PHONE)
+    asked = ask(client=boss, purpose=purpose)
+    clock.shift(60)
+    phone_otp(TEST_PHONES={})  # or midnight of the last day
+    assert post("resend", client=boss, challenge=asked.json()["challenge"]).status_code == 200
+    assert sent() == 1
+    assert word(answer(asked, client=boss)) == (400, "phone_not_allowed")
+
+
+@with_database
 def test_staff_log_in_with_phones_that_are_theirs(ask, answer, django_user_model):
     user = django_user_model.objects.create_user("boss", is_staff=True)
     UserPhone.objects.create(user=user, phone=ORDINARY)

@@ -10,7 +10,6 @@ from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import NotAuthenticated, Throttled, ValidationError
 from rest_framework.fields import Field
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -174,8 +173,6 @@ class ConfirmView(FlowView):
 class PhonesView(FlowView):
     """`GET phones/`: the phones that the user can log in with."""
 
-    permission_classes = (IsAuthenticated,)
-
     def get(self, request: Request) -> Response:
         """List them, the primary one first."""
         return _show_phones(_require_user(request))
@@ -183,8 +180,6 @@ class PhonesView(FlowView):
 
 class PhoneView(FlowView):
     """`DELETE phones/<id>/`: take a phone from the user."""
-
-    permission_classes = (IsAuthenticated,)
 
     def delete(self, request: Request, phone_id: int) -> Response:
         """Unlink it, the last way to log in only with `?even_last=true`: 204, or a refusal."""
@@ -195,8 +190,6 @@ class PhoneView(FlowView):
 
 class PrimaryPhoneView(FlowView):
     """`POST phones/<id>/primary/`: make a phone the primary one."""
-
-    permission_classes = (IsAuthenticated,)
 
     def post(self, request: Request, phone_id: int) -> Response:
         """Make it, and list the phones as they are then: 200, or a refusal."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
+from inspect import iscoroutinefunction
 from typing import Any
 
 from django.apps import apps
@@ -87,9 +88,12 @@ def _check_hook(key: str, value: Any, id_: str) -> Problems:
         yield "must be the dotted path of a function, or None."
         return
     try:
-        load_function(value, setting=f"PHONE_OTP['{key}']")
+        hook = load_function(value, setting=f"PHONE_OTP['{key}']")
     except ImproperlyConfigured as error:
         yield Error(str(error), id=id_)
+        return
+    if iscoroutinefunction(hook):
+        yield "must not be an async function: nothing here awaits it."
 
 
 @checks_key("USER_PHONE_FIELD", "E020")

@@ -71,4 +71,10 @@ def may_sign_up(challenge: PhoneChallenge, settings: Settings) -> bool:
         return settings.signup
     hook = load_function(settings.signup_hook, setting="PHONE_OTP['SIGNUP_HOOK']")
     client = Client(ip=challenge.ip or "", user_agent=challenge.user_agent)
-    return bool(hook(phone=challenge.phone, region=challenge.region, client=client))
+    said = hook(phone=challenge.phone, region=challenge.region, client=client)
+    # SECURITY: "deny", or what an async function gives, would be true.
+    if not isinstance(said, bool):
+        raise ImproperlyConfigured(
+            f"PHONE_OTP['SIGNUP_HOOK'] must give True or False, not {type(said).__name__}."
+        )
+    return said

@@ -38,7 +38,8 @@ def list_phones(user: AbstractBaseUser) -> list[OwnedPhone]:
     field = conf.read().user_phone_field
     if field:
         phone = _as_text(_users(user).values_list(field, flat=True).first())
-        return [OwnedPhone(FIELD_PHONE_ID, phone, is_primary=True, verified_at=None)] * bool(phone)
+        only = OwnedPhone(FIELD_PHONE_ID, phone, is_primary=True, verified_at=None)
+        return [only] if phone else []
     return [
         OwnedPhone(owned.pk, owned.phone, is_primary=not place, verified_at=owned.verified_at)
         for place, owned in enumerate(UserPhone.of_user(user.pk))
@@ -86,22 +87,23 @@ def make_primary(user: AbstractBaseUser, phone_id: int) -> Refusal | None:
         is_owned = phone_id in [each.id for each in list_phones(user)]
         return None if is_owned else Refusal.UNKNOWN_PHONE
     owned = UserPhone.of_user(user.pk)
-    with transaction.atomic(using=owned.db):
-        before = owned.first()
-        phone = owned.filter(pk=phone_id).first()
-        if before is None or phone is None:
-            return Refusal.UNKNOWN_PHONE
-        if phone == before:
-            return None
-        owned.filter(pk=phone_id).update(made_primary_at=timezone.now())
-        signals.send_after_commit(
-            signals.primary_phone_changed,
-            sender=UserPhone,
-            using=owned.db,
-            user=user,
-            phone=phone.phone,
-            previous_phone=before.phone,
-        )
+    before = owned.first()
+    phone = owned.filter(pk=phone_id).first()
+    if before is None or phone is None:
+        return Refusal.UNKNOWN_PHONE
+    if phone == before:
+        return None
+    # No transaction: SQLite bars one that has read from writing when somebody else has written.
+    if not owned.filter(pk=phone_id).update(made_primary_at=timezone.now()):
+        return Refusal.UNKNOWN_PHONE  # unlinked meanwhile
+    signals.send_after_commit(
+        signals.primary_phone_changed,
+        sender=UserPhone,
+        using=owned.db,
+        user=user,
+        phone=phone.phone,
+        previous_phone=before.phone,
+    )
     return None
 
 
@@ -115,7 +117,8 @@ def unlink_phone(
     `phone_unlinked` after commit.
     """
     settings = conf.read()
-    may_be_last = even_last or user.has_usable_password()
+    # An empty one, as `User.objects.create()` leaves it, opens nothing, and yet counts as usable.
+    may_be_last = even_last or (bool(user.password) and user.has_usable_password())
     using = UserPhone.primary().db
     with transaction.atomic(using=using):
         if settings.user_phone_field:
@@ -133,7 +136,8 @@ def unlink_phone(
 def _remove_row(user: AbstractBaseUser, phone_id: int, may_be_last: bool) -> str | Refusal:
     # Of two that are unlinked at one moment the second waits here, and sees what is left then. An
     # UPDATE that changes nothing locks the row on every database, SQLite included.
-    _users(user).update(password=F("password"))
+    name = get_user_model().USERNAME_FIELD  # the one field that every user model has
+    _users(user).update(**{name: F(name)})
     owned = UserPhone.of_user(user.pk)
     found = owned.filter(pk=phone_id).first()
     if found is None:
@@ -154,8 +158,8 @@ def _empty_field(
     # Without a phone two users would have the same one, where the field takes no NULL.
     if not may_be_last or not get_user_model()._meta.get_field(field).null:
         return Refusal.LAST_PHONE
-    users.update(**{field: None})
-    return phone
+    happened = users.filter(**{field: phone}).update(**{field: None})
+    return phone if happened else Refusal.UNKNOWN_PHONE  # another one was linked meanwhile
 
 
 def _users(user: AbstractBaseUser) -> models.QuerySet[Any]:
@@ -174,9 +178,11 @@ def _give_phone(user: AbstractBaseUser, phone: str, settings: Settings) -> str |
     Gives the phone that was the primary one until then.
     """
     if settings.user_phone_field:
-        previous = _as_text(getattr(user, settings.user_phone_field))
-        setattr(user, settings.user_phone_field, phone)
-        user.save(update_fields=[settings.user_phone_field])
+        field = settings.user_phone_field
+        locked = _users(user).select_for_update().values_list(field, flat=True)
+        previous = _as_text(locked.first())
+        setattr(user, field, phone)
+        user.save(update_fields=[field])
         return previous or None
     owned = UserPhone.of_user(user.pk)
     before = owned.first()

@@ -149,7 +149,9 @@ def export(phone: str, settings: Settings, now: datetime) -> dict[str, Any]:
             *({**row, "stored_in": "UserPhone"} for row in _read(UserPhone, user_phones)),
             *(
                 {
-                    **{"user": pk, "verified_at": None, "made_primary_at": None},
+                    "user": pk,
+                    "verified_at": None,
+                    "made_primary_at": None,
                     "stored_in": settings.user_phone_field,
                 }
                 for pk in _find_field_users(phone, settings)

@@ -56,7 +56,7 @@ def find_latest(phone: str, client_key: str) -> PhoneChallenge | None:
     asked = PhoneChallenge.primary().filter(
         phone=phone, purpose=Purpose.LOGIN, client_digest=digest_client(client_key, phone)
     )
-    went_out = asked.exclude(state__in=(State.CANCELLED, State.FAILED))
+    went_out = asked.exclude(state__in=(State.CANCELLED, State.FAILED)).filter(call_to="")
     found = went_out.order_by("-created_at", "-pk").first()
     return found if found and found.state in OPEN_STATES else None
 

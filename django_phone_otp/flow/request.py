@@ -95,11 +95,15 @@ def request_code(
     repeated = find_repeated(digest, timezone.now())
     if repeated:
         return _tell_again(repeated)
-    refusal = _refuse_asker(
-        number, purpose, channel, client, asker, captcha_token, device, settings
+    decision = decide_about_message(number, purpose, channel, client, asker, settings)
+    if decision is Decision.DENY:
+        return Asked(refusal=Refusal.PHONE_NOT_ALLOWED)
+    is_required = decision is Decision.CAPTCHA
+    robot = refuse_robot(
+        captcha_token, number.e164, device, client, settings, is_required=is_required
     )
-    if refusal:
-        return Asked(refusal=refusal)
+    if robot:
+        return Asked(refusal=robot)
     route = _choose_route(number, channel, settings, discreet=is_discreet(purpose, settings))
     if isinstance(route, Refusal):
         return Asked(refusal=route)
@@ -178,9 +182,14 @@ def resend_code(
     if denial:
         return _refuse(denial)
     number = parse(challenge.phone)
-    refusal = _refuse_asker_again(number, challenge, channel, client, captcha_token, settings)
-    if refusal:
-        return Asked(refusal=refusal)
+    asker = user if challenge.purpose == Purpose.LINK else None
+    decision = decide_about_message(number, challenge.purpose, channel, client, asker, settings)
+    if decision is Decision.DENY:
+        return Asked(refusal=Refusal.PHONE_NOT_ALLOWED)
+    is_required = decision is Decision.CAPTCHA
+    robot = refuse_robot_again(captcha_token, challenge, client, settings, is_required=is_required)
+    if robot:
+        return Asked(refusal=robot)
     route = _choose_route(
         number,
         channel,
@@ -210,45 +219,6 @@ def find_challenge(
 def seconds_until_resend(challenge: PhoneChallenge) -> int:
     """Give the seconds until another message may go to the challenge's phone, 0 for now."""
     return limits.seconds_until_send(challenge.counter, conf.read(), timezone.now())
-
-
-@sensitive_variables("captcha_token")
-def _refuse_asker(
-    number: Phone,
-    purpose: str,
-    channel: str | None,
-    client: Client,
-    user: AbstractBaseUser | None,
-    captcha_token: str,
-    device: str,
-    settings: Settings,
-) -> Refusal | None:
-    """Hear what the site says about a message, and the captcha about who asks for it."""
-    decision = decide_about_message(number, purpose, channel, client, user, settings)
-    if decision is Decision.DENY:
-        return Refusal.PHONE_NOT_ALLOWED
-    is_required = decision is Decision.CAPTCHA
-    return refuse_robot(
-        captcha_token, number.e164, device, client, settings, is_required=is_required
-    )
-
-
-@sensitive_variables("captcha_token")
-def _refuse_asker_again(
-    number: Phone,
-    challenge: PhoneChallenge,
-    channel: str | None,
-    client: Client,
-    captcha_token: str,
-    settings: Settings,
-) -> Refusal | None:
-    """Hear what the site says about a further message, and the captcha where it is asked again."""
-    user = challenge.user if challenge.purpose == Purpose.LINK else None
-    decision = decide_about_message(number, challenge.purpose, channel, client, user, settings)
-    if decision is Decision.DENY:
-        return Refusal.PHONE_NOT_ALLOWED
-    is_required = decision is Decision.CAPTCHA
-    return refuse_robot_again(captcha_token, challenge, client, settings, is_required=is_required)
 
 
 def _choose_route(
@@ -309,18 +279,23 @@ def _send_once(
     try:
         asked = _send(challenge, number, route, client, settings, device=device)
     except IntegrityError:
-        repeated = find_repeated(challenge.request_digest, timezone.now())
+        # The challenge's own row is what may be there already; after it nothing is like that.
+        is_stored = not challenge._state.adding
+        repeated = None if is_stored else find_repeated(challenge.request_digest, timezone.now())
         if repeated is None:
             raise
         return _tell_again(repeated)
-    is_stored = not challenge._state.adding
-    repeated = None if is_stored else find_repeated(challenge.request_digest, timezone.now())
+    if not challenge._state.adding:
+        return asked
+    repeated = find_repeated(challenge.request_digest, timezone.now())
     return _tell_again(repeated) if repeated else asked
 
 
 def _tell_again(challenge: PhoneChallenge) -> Asked:
     """Give what became of a request to the client that repeats it; sends nothing."""
     wait = seconds_until_resend(challenge)
+    if challenge.state == State.SENDING and is_discreet(challenge.purpose, conf.read()):
+        challenge.state = State.SENT  # SECURITY: only of a known phone it is still on its way
     if challenge.state != State.FAILED:
         return Asked(challenge=challenge, resend_in_seconds=wait)
     attempts = DeliveryAttempt.objects.using(PhoneChallenge.primary().db)

@@ -123,8 +123,6 @@ class SignInView(LifePOSDoor):
         if not can_give_token(issuer):  # before the code is used up
             raise ImproperlyConfigured(COMPLAINT)
         challenge = find_latest(data["phone"], _name_client(request))
-        if challenge and challenge.awaits_call:
-            challenge = None  # nobody was told to call
         answer = confirm_code(
             # Without one all that a wrong code does is done, too.
             challenge.public_id if challenge else _NO_CHALLENGE,

@@ -102,6 +102,16 @@ def test_a_code_counts_when_the_next_one_could_not_be_sent(send, sign_in, clock,
     assert sign_in(phone=PHONE, confirmation_code=code).status_code == 200
 
 
+def test_a_call_that_cannot_be_told_hides_no_code(send, sign_in, clock, phone_otp):
+    texts = {"BACKEND": "locmem"}
+    phone_otp(PROVIDERS={**fakes.providers(calls={"kind": "FakePresence"}), "texts": texts})
+    send(phone=PHONE, send_sms=True)
+    code = right_code()
+    clock.shift(30)
+    assert send(phone=PHONE).status_code == 500
+    assert sign_in(phone=PHONE, confirmation_code=code).status_code == 200
+
+
 # s11
 
 
