@@ -78,7 +78,8 @@ class ProviderContract:
         provider = self.make(wire)
         length = provider.code_length or 6
         code = ("0123456789" * 2)[:length] if provider.custody is Custody.LOCAL else ""
-        return provider.start(StartRequest(phone=self.phone, code=code, text=f"{code} is it"))
+        text = f"{code or provider.place_of_code} is it"
+        return provider.start(StartRequest(phone=self.phone, code=code, text=text))
 
     def ask_for_verdict(self, answer: Any, status: int = 200) -> bool:
         """Ask the judge about an answer, or about a call, to a delivery that worked."""

@@ -105,6 +105,13 @@ class FakeCapitals(Fake):
     alphabet = Alphabet.CAPITALS
 
 
+class FakePlacing(FakeCapitals):
+    """Makes codes itself, and puts them into our text."""
+
+    key = "fake-placing"
+    place_of_code = "%CODE%"
+
+
 class FakeLimited(Fake):
     """Is known to take two messages a day to one phone."""
 

@@ -54,6 +54,9 @@ async def ask_later(**_told: Any) -> str:
     return "allow"
 
 
+ACCEPTING = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.TokenAuthentication"]
+}
 CAPTCHA = {"BACKEND": "tests.test_checks.AnyCaptcha"}
 
 
@@ -130,9 +133,9 @@ GOOD = [
     pytest.param("SIGNUP", True, id="SIGNUP-open"),
     pytest.param("SIGNUP", False, id="SIGNUP-closed"),
     pytest.param("SIGNUP_HOOK", None, id="SIGNUP_HOOK-None"),
-    pytest.param("SIGNUP_HOOK", "tests.fakes.let_others_act", id="SIGNUP_HOOK"),
+    pytest.param("SIGNUP_HOOK", "tests.test_hooks.may_sign_up", id="SIGNUP_HOOK"),
     pytest.param("SEND_HOOK", None, id="SEND_HOOK-None"),
-    pytest.param("SEND_HOOK", "tests.fakes.let_others_act", id="SEND_HOOK"),
+    pytest.param("SEND_HOOK", "tests.test_hooks.before_send", id="SEND_HOOK"),
     pytest.param("USER_PHONE_FIELD", None, id="USER_PHONE_FIELD-None"),
     pytest.param("USER_PHONE_FIELD", "username", id="USER_PHONE_FIELD"),
     pytest.param("TOKEN_ISSUER", "session", id="TOKEN_ISSUER-session"),
@@ -289,6 +292,7 @@ BAD = [
     pytest.param("SIGNUP", 1, id="SIGNUP-number"),
     pytest.param("SIGNUP_HOOK", len, id="SIGNUP_HOOK-function"),
     pytest.param("SIGNUP_HOOK", "tests.fakes.nobody", id="SIGNUP_HOOK-unknown"),
+    pytest.param("SIGNUP_HOOK", "tests.fakes.let_others_act", id="SIGNUP_HOOK-takes-nothing"),
     pytest.param("SEND_HOOK", True, id="SEND_HOOK-bool"),
     pytest.param("SEND_HOOK", "tests.test_checks.ask_later", id="SEND_HOOK-async"),
     pytest.param("SEND_HOOK", "tests.fakes.asked", id="SEND_HOOK-no-function"),
@@ -365,7 +369,7 @@ BAD = [
 def complaints(key: str, value: Any) -> list[CheckMessage]:
     """Check a site that is good but for one key."""
     values = {"PROVIDERS": {**calls(), "texts": {"BACKEND": "locmem"}}, key: value}
-    with override_settings(PHONE_OTP=values, DEBUG=True):
+    with override_settings(PHONE_OTP=values, REST_FRAMEWORK=ACCEPTING, DEBUG=True):
         return check_settings()
 
 
@@ -400,13 +404,24 @@ def test_test_phone_is_good_on_its_last_day(clock):
     assert complaints("TEST_PHONES", phone_entry(until=timezone.localdate())) == []
 
 
+def test_test_phone_must_be_of_a_region_that_is_served(settings):
+    settings.PHONE_OTP = {"TEST_PHONES": phone_entry(), "ALLOWED_REGIONS": ["BY"]}
+    (found,) = (each for each in check_settings() if each.id == "phone_otp.E028")
+    assert found.msg == (
+        "PHONE_OTP['TEST_PHONES'] names '+79244501003', of a region or a type that your settings "
+        "refuse."
+    )
+    settings.PHONE_OTP["GUARDS"] = {"region": {"MODE": "shadow"}}
+    assert "phone_otp.E028" not in [each.id for each in check_settings()]
+
+
 def test_test_phone_is_refused_the_day_after(clock):
     entry = phone_entry(until=timezone.localdate())
     clock.shift(86_400)
     (found,) = complaints("TEST_PHONES", entry)
     assert found.msg == (
-        "PHONE_OTP['TEST_PHONES']['+79244501003']['until'] must be a date "
-        "such as '2027-12-31', and not in the past."
+        "PHONE_OTP['TEST_PHONES']['+79244501003']['until'] is in the past: remove the phone, or "
+        "let it live longer."
     )
 
 
@@ -634,7 +649,7 @@ def test_django_runs_the_checks(settings):
     settings.PHONE_OTP = {"CODE_TTL": 601, "TOKEN_ISSUER": "token"}
     settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
     ours = {each.id for each in run_checks() if str(each.id).startswith("phone_otp.")}
-    assert ours == {"phone_otp.E003", "phone_otp.E004", "phone_otp.E015"}
+    assert ours == {"phone_otp.E003", "phone_otp.E004", "phone_otp.E015", "phone_otp.W021"}
 
 
 @pytest.mark.django_db

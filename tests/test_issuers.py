@@ -15,8 +15,11 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in
-from django.core.checks import Error
+from django.core.checks import Error, Warning
 from django.test import override_settings
+from rest_framework.authentication import TokenAuthentication
+from rest_framework.authentication import TokenAuthentication
+from rest_framework.authtoken.models import Token
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
@@ -178,9 +181,55 @@ def test_knox_needs_its_app():
     assert complaints("knox") == ["is 'knox', which needs 'knox' in INSTALLED_APPS."]
 
 
+JWT = "rest_framework_simplejwt.authentication.JWTAuthentication"
+
+
 def test_simplejwt_needs_no_app():
     pytest.importorskip("rest_framework_simplejwt")
-    assert complaints("simplejwt") == []
+    accepting = {"DEFAULT_AUTHENTICATION_CLASSES": [JWT]}
+    assert complaints("simplejwt", REST_FRAMEWORK=accepting) == []
+
+
+def test_the_session_needs_its_middleware():
+    needed = "django.contrib.sessions.middleware.SessionMiddleware"
+    (found,) = complaints("session", MIDDLEWARE=[])
+    assert found == f"is 'session', which needs '{needed}' in MIDDLEWARE."
+
+
+class OurTokenAuthentication(TokenAuthentication):
+    keyword = "Bearer"
+
+
+@pytest.mark.parametrize(
+    "accepting",
+    [[], ["rest_framework.authentication.SessionAuthentication"], ["no.such.Class"], None],
+    ids=["none", "another", "broken", "default"],
+)
+def test_what_no_class_accepts_is_warned_of(accepting):
+    given = {} if accepting is None else {"DEFAULT_AUTHENTICATION_CLASSES": accepting}
+    with override_settings(PHONE_OTP={"TOKEN_ISSUER": "token"}, REST_FRAMEWORK=given):
+        (found,) = check_settings()
+    assert found == Warning(
+        "PHONE_OTP['TOKEN_ISSUER'] is 'token', and no class of "
+        "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] accepts what it gives.",
+        hint="Add 'rest_framework.authentication.TokenAuthentication', or silence this check where "
+        "each view names it.",
+        id="phone_otp.W021",
+    )
+
+
+@pytest.mark.parametrize(
+    "accepting",
+    [
+        "rest_framework.authentication.TokenAuthentication",
+        f"{__name__}.OurTokenAuthentication",
+        OurTokenAuthentication,
+    ],
+    ids=["theirs", "ours", "class"],
+)
+def test_a_class_made_from_it_accepts_it_too(accepting):
+    given = {"DEFAULT_AUTHENTICATION_CLASSES": [accepting]}
+    assert complaints("token", REST_FRAMEWORK=given) == []
 
 
 def test_issuer_of_a_site_may_need_a_package_of_its_own():
@@ -221,10 +270,12 @@ def run(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.Com
 # The page
 
 
+BLOCK = re.compile(r"^```python\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
 def blocks(name: str, section: str = PAGE.read_text()) -> list[str]:
     """Give the blocks of code whose first line is this file's name."""
-    found = re.findall(r"^```python\n# (\S+)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-    return [text for named, text in found if named == name]
+    return [text for named, text in BLOCK.findall(section) if named == name]
 
 
 SECTIONS = {
@@ -254,9 +305,10 @@ def test_settings_and_addresses_of_the_page_are_accepted(tmp_path, name):
         "urlpatterns = [path('api/phone/', include('django_phone_otp.urls'))]\n"
         + "".join(blocks("urls.py", section))
     )
-    for text in blocks("mysite/issuers.py", section):
-        (tmp_path / "mysite").mkdir()
-        (tmp_path / "mysite" / "issuers.py").write_text(text)
+    (tmp_path / "mysite").mkdir()
+    for named, text in BLOCK.findall(section):
+        if named.startswith("mysite/"):
+            (tmp_path / named).write_text(text)
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
     ran = run("-m", "django", "check", PYTHONPATH=path, DJANGO_SETTINGS_MODULE="site_settings")
     assert ran.returncode == 0, ran.stderr
@@ -290,6 +342,30 @@ def mysite(tmp_path, monkeypatch):
     yield import_module("mysite.issuers")
     for name in ("mysite", "mysite.issuers"):
         monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.mark.django_db
+class TestLogOutOfThePage:
+    @pytest.fixture
+    def view(self) -> Any:
+        (text,) = blocks("mysite/views.py")
+        names: dict[str, Any] = {"__name__": "mysite.views"}
+        exec(text, names)  # noqa: S102 (our own page)
+        return names["LogOut"].as_view(authentication_classes=[TokenAuthentication])
+
+    @pytest.fixture(autouse=True)
+    def tokens(self, django_user_model) -> list[str]:
+        users = [django_user_model.objects.create_user(name) for name in ("ann", "bob")]
+        return [Token.objects.create(user=user).key for user in users]
+
+    def test_takes_the_token_of_the_user_and_of_nobody_else(self, view, tokens):
+        request = APIRequestFactory().post("/", headers={"Authorization": f"Token {tokens[0]}"})
+        assert view(request).status_code == 204
+        assert [each.key for each in Token.objects.all()] == tokens[1:]
+
+    def test_takes_none_without_a_login(self, view):
+        assert view(APIRequestFactory().post("/")).status_code == 401
+        assert Token.objects.count() == 2
 
 
 @pytest.mark.django_db

@@ -283,12 +283,11 @@ def test_kazakh_uses_all_letters_of_its_own():
 
 # Of two words or more; more would mean that somebody pasted.
 LIKE_RUSSIAN = {
-    "be": {"{code} — ваш код для {site}.", "{code} — ваш код.", "Ваш код: {code}"},
+    "be": {"{code} — ваш код для {site}.", "{code} — ваш код."},
     "kk": set(),
     "uk": {
         "{code} — ваш код для {site}.",
         "{code} — ваш код.",
-        "Ваш код: {code}",
         "Ваш телефон",
         "не пропущено",
         "номер у провайдера",

@@ -16,6 +16,8 @@ from django_phone_otp.checks import check_settings, check_texts
 from django_phone_otp.conf import Settings
 from django_phone_otp.flow.messages import write_sample, write_text
 from django_phone_otp.segments import count_segments
+from tests import fakes
+from tests.conftest import PHONE
 from tests.fakes import Fake, providers
 
 HASH = "FA+9qCX9VSu"
@@ -33,7 +35,7 @@ def _english():
 
 @pytest.fixture(autouse=True)
 def _one_host(settings):
-    settings.ALLOWED_HOSTS = ["example.org"]
+    settings.ALLOWED_HOSTS = ["example.org", "testserver"]
     settings.LANGUAGES = [("en", "English"), ("ru", "Russian")]
 
 
@@ -300,6 +302,19 @@ class LongCodes(Fake):
     [
         pytest.param({}, id="none-yet"),
         pytest.param(None, id="rows-alone"),
+        pytest.param({"texts": {"BACKEND": "no.such.Class"}}, id="broken"),
+        pytest.param({"texts": {"BACKEND": None}}, id="malformed"),
+        pytest.param({"texts": "locmem"}, id="no-dict"),
+        pytest.param(["locmem"], id="list"),
+    ],
+)
+def test_where_nobody_is_known_to_send_our_text_there_is_nothing_to_warn_of(accounts):
+    assert judge(MESSAGE="x" * 200 + "{code}", PROVIDERS=accounts) == []
+
+
+@pytest.mark.parametrize(
+    "accounts",
+    [
         pytest.param(
             {"calls": {"BACKEND": "telefon-ip-flash", "OPTIONS": {"token": "t"}}}, id="flash-calls"
         ),
@@ -308,14 +323,38 @@ class LongCodes(Fake):
             id="words-of-the-service",
         ),
         pytest.param(providers(made={"kind": "FakeCapitals"}), id="codes-of-the-service"),
-        pytest.param({"texts": {"BACKEND": "no.such.Class"}}, id="broken"),
-        pytest.param({"texts": {"BACKEND": None}}, id="malformed"),
-        pytest.param({"texts": "locmem"}, id="no-dict"),
-        pytest.param(["locmem"], id="list"),
+        pytest.param(
+            {
+                "by": {
+                    "BACKEND": "sms-by",
+                    "OPTIONS": {"token": "t", "message": "%CODE%"},
+                }
+            },
+            id="a-text-of-its-own",
+        ),
     ],
 )
-def test_where_nobody_sends_our_text_its_length_is_nothing_to_warn_of(accounts):
-    assert judge(MESSAGE="x" * 200 + "{code}", PROVIDERS=accounts) == []
+def test_a_text_that_nobody_sends_is_in_vain(accounts):
+    assert judge(MESSAGE="x" * 200 + "{code}", PROVIDERS=accounts) == [
+        Warning(
+            "PHONE_OTP has MESSAGE, and no account in PROVIDERS sends a text of ours.",
+            hint="The services write their own, as their pages say. Leave the keys out, or silence "
+            "this check where accounts in rows send it.",
+            id="phone_otp.W024",
+        )
+    ]
+    assert judge(PROVIDERS=accounts) == []
+
+
+@pytest.mark.django_db
+def test_a_service_that_makes_the_code_is_given_our_text_with_a_place_for_it(post, phone_otp):
+    phone_otp(
+        PROVIDERS=providers(by={"kind": "FakePlacing", "code": "012345"}),
+        WEBOTP_DOMAIN="example.org",
+    )
+    post("request", phone=PHONE)
+    ((_key, request),) = fakes.asked
+    assert request.text == "%CODE% is your code for example.org.\n\n@example.org #%CODE%"
 
 
 @pytest.mark.parametrize(
@@ -350,8 +389,8 @@ def sms_by(message: str, **options: Any) -> dict[str, Any]:
 def test_the_text_that_a_site_gives_sms_by_is_judged():
     assert judge(PROVIDERS=sms_by("Ваш код: %CODE%" + "!" * 56)) == [
         Warning(
-            "PHONE_OTP['PROVIDERS']['by']['OPTIONS']['message'] takes 2 messages: its length is "
-            "71, and 70 fit into one (UCS-2).",
+            "The text in PHONE_OTP['PROVIDERS']['by'] takes 2 messages: its length is 71, and 70 "
+            "fit into one (UCS-2).",
             hint="Each code is charged as 2 messages. Shorten it.",
             id="phone_otp.W023",
         )

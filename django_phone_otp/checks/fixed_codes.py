@@ -10,14 +10,16 @@ from django.core.checks import CheckMessage, Warning
 from django.utils import timezone
 
 from ..codes import MAX_CODE_LENGTH, MIN_DIGITS_COUNT
-from ..conf import SHORT_CODE_LENGTH
+from ..conf import SHORT_CODE_LENGTH, Settings
 from ..exceptions import InvalidPhone
+from ..flow.guards import examine_rules
 from ..phone import parse
 from ..providers.local import FixedCode
 from .keys import Problems, checks_key, has_problems
 from .sending import load_accounts
 
 MAX_TEST_PHONE_DAYS = 366
+RULES = ("ALLOWED_REGIONS", "DENIED_REGIONS", "NUMBER_TYPES", "GUARDS")
 
 
 def check_test_phones_end(**_kwargs: Any) -> list[CheckMessage]:
@@ -51,13 +53,25 @@ def _check_test_phones(value: Any) -> Problems:
             yield f"names {phone!r}, which is no phone in E.164 such as '+79244501003'."
         elif not parse(phone).is_callable:
             yield f"names {phone!r}, which nobody can log in with: such numbers get no code."
+        elif not _is_served(phone, given):
+            yield f"names {phone!r}, of a region or a type that your settings refuse."
         elif not isinstance(entry, Mapping) or set(entry) != {"code", "until"}:
             yield f"[{phone!r}] must be a dict with 'code' and 'until'."
         elif not _is_digits(entry["code"], least):
             yield f"[{phone!r}]['code'] must be {least} to {MAX_CODE_LENGTH} digits, as text."
-        elif not _is_in_future(entry["until"]):
+        elif not _is_date(entry["until"]):
             # SECURITY: a fixed code is a door for whoever learns it; it must close by itself.
-            yield f"[{phone!r}]['until'] must be a date such as '2027-12-31', and not in the past."
+            yield f"[{phone!r}]['until'] must be a date, or its text such as '{_today()}'."
+        elif _read_date(entry["until"]) < _today():
+            yield f"[{phone!r}]['until'] is in the past: remove the phone, or let it live longer."
+
+
+def _is_served(phone: str, given: Mapping[str, Any]) -> bool:
+    """Say whether a code may be sent there, as far as the rules are right themselves."""
+    if any(has_problems(key, given) for key in RULES):
+        return True
+    settings = Settings(**{key.lower(): given[key] for key in RULES if key in given})
+    return not any(each.blocks for each in examine_rules(parse(phone), settings))
 
 
 def _find_least_code_length(given: Mapping[str, Any]) -> int:
@@ -84,13 +98,12 @@ def _is_digits(value: Any, least: int) -> bool:
     return isinstance(value, str) and bool(re.fullmatch(pattern, value))
 
 
-def _is_in_future(value: Any) -> bool:
+def _is_date(value: Any) -> bool:
     try:
-        until = _read_date(value)
+        found = _read_date(value)
     except ValueError:
         return False
-    is_date = isinstance(until, date) and not isinstance(until, datetime)
-    return is_date and until >= _today()
+    return isinstance(found, date) and not isinstance(found, datetime)
 
 
 def _read_date(value: Any) -> Any:

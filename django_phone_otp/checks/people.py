@@ -1,8 +1,8 @@
 """Keys that say who may log in, and what for; and whether a sign-up can make a user. Layer 5."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, signature
 from typing import Any
 
 from django.apps import apps
@@ -11,6 +11,8 @@ from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured, ValidationError
 from django.db import models
+from django.utils.module_loading import import_string
+from rest_framework.settings import DEFAULTS as DRF_DEFAULTS
 
 from ..captcha import load_captcha
 from ..conf import Settings
@@ -73,15 +75,16 @@ def _check_signup(value: Any) -> Problems:
 
 @checks_key("SIGNUP_HOOK", "E033")
 def _check_signup_hook(value: Any) -> Problems:
-    yield from _check_hook("SIGNUP_HOOK", value, "phone_otp.E033")
+    yield from _check_hook("SIGNUP_HOOK", value, "phone_otp.E033", told="phone region client")
 
 
 @checks_key("SEND_HOOK", "E034")
 def _check_send_hook(value: Any) -> Problems:
-    yield from _check_hook("SEND_HOOK", value, "phone_otp.E034")
+    told = "phone region purpose channel client user"
+    yield from _check_hook("SEND_HOOK", value, "phone_otp.E034", told=told)
 
 
-def _check_hook(key: str, value: Any, id_: str) -> Problems:
+def _check_hook(key: str, value: Any, id_: str, *, told: str) -> Problems:
     if value is None:
         return
     if not isinstance(value, str):
@@ -94,6 +97,12 @@ def _check_hook(key: str, value: Any, id_: str) -> Problems:
         return
     if iscoroutinefunction(hook):
         yield "must not be an async function: nothing here awaits it."
+        return
+    try:
+        signature(hook).bind(**dict.fromkeys(told.split()))
+    except TypeError:
+        names = ", ".join(told.split())
+        yield f"must take the arguments {names}, and **kwargs for those that may be added."
 
 
 @checks_key("USER_PHONE_FIELD", "E020")
@@ -131,6 +140,35 @@ def _check_token_issuer(value: Any) -> Problems:
         yield f"is {value!r}, which needs the package {issuer.needs_package!r}{how}."
     elif issuer.needs_app and not apps.is_installed(issuer.needs_app):
         yield f"is {value!r}, which needs {issuer.needs_app!r} in INSTALLED_APPS."
+    elif issuer.needs_middleware and not _has(issuer.needs_middleware, django_settings.MIDDLEWARE):
+        yield f"is {value!r}, which needs {issuer.needs_middleware!r} in MIDDLEWARE."
+    elif issuer.accepted_by and not _has(issuer.accepted_by, _list_authentications()):
+        yield Warning(
+            f"PHONE_OTP['TOKEN_ISSUER'] is {value!r}, and no class of "
+            "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] accepts what it gives.",
+            hint=f"Add {issuer.accepted_by!r}, or silence this check where each view names it.",
+            id="phone_otp.W021",
+        )
+
+
+def _has(wanted: str, listed: Iterable[Any]) -> bool:
+    """Say whether a class is listed, by its path or as it is, or one that is made from it."""
+    base = import_string(wanted)
+    found = (_import(each) for each in listed)
+    return any(isinstance(each, type) and issubclass(each, base) for each in found)
+
+
+def _import(listed: Any) -> Any:
+    try:
+        return import_string(listed) if isinstance(listed, str) else listed
+    except ImportError:
+        return None  # Django's own error, or DRF's, names it
+
+
+def _list_authentications() -> Iterable[Any]:
+    given = getattr(django_settings, "REST_FRAMEWORK", None) or {}
+    listed: Iterable[Any] = {**DRF_DEFAULTS, **given}["DEFAULT_AUTHENTICATION_CLASSES"]
+    return listed
 
 
 @checks_key("CAPTCHA", "E022")

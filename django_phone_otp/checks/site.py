@@ -160,8 +160,8 @@ def _check_lifepos(value: Any) -> Problems:
     callers = value.get("TRUSTED_CALLERS", [])
     if not isinstance(callers, list | tuple) or not all(map(_is_network, callers)):
         yield (
-            "['TRUSTED_CALLERS'] must be a list of networks, such as ['10.0.0.0/8'], and none of "
-            "them everybody's."
+            "['TRUSTED_CALLERS'] must be a list of networks such as ['10.0.0.0/8'], no bits of a "
+            "host behind the prefix, and none of them everybody's."
         )
 
 

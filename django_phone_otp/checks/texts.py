@@ -9,18 +9,16 @@ from django.core.checks import CheckMessage, Warning
 from django.utils import translation
 from django.utils.functional import Promise
 
-from ..choices import Channel, Custody
 from ..conf import Settings
 from ..flow.messages import write_sample
 from ..providers import Provider
-from ..providers.sms_by import PLACE_OF_CODE, SMSBy
-from ..providers.telefon_ip import TelefonIPSMS
 from ..segments import Coding, count_segments
 from .keys import Problems, checks_key, has_problems
 from .sending import load_accounts
 
 # What decides about the text that we write, and has to be right before that is judged.
-TEXT_KEYS = ("MESSAGE", "WEBOTP_DOMAIN", "ANDROID_APP_HASH", "CODE_LENGTH")
+OUR_TEXT_KEYS = ("MESSAGE", "WEBOTP_DOMAIN", "ANDROID_APP_HASH")
+TEXT_KEYS = (*OUR_TEXT_KEYS, "CODE_LENGTH")
 MAX_RETRIEVER_BYTES = 140  # https://developers.google.com/identity/sms-retriever/verify
 MAX_STRANGE_COUNT = 3  # characters worth naming; more are an alphabet, and meant
 
@@ -36,22 +34,26 @@ def check_texts(**_kwargs: Any) -> list[CheckMessage]:
     settings = Settings(**{key.lower(): given[key] for key in TEXT_KEYS if key in given})
     accounts = list(load_accounts(given))
     messages: list[CheckMessage] = []
-    lengths = [_code_length(each, settings) for _, each in accounts if _sends_our_text(each)]
+    lengths = [_code_length(each, settings) for _, each in accounts if each.sends_our_text]
     for text, languages in _write_samples(max(lengths), settings) if lengths else ():
         messages += _check_our_text(text, languages, settings)
     for alias, provider in accounts:
-        if isinstance(provider, SMSBy) and provider.options.message:
-            code = "0" * _code_length(provider, settings)
-            text = provider.options.message.replace(PLACE_OF_CODE, code)
-            where = f"PHONE_OTP['PROVIDERS']['{alias}']['OPTIONS']['message']"
-            messages += _check_segments(text, where, "Shorten it.")
+        text = provider.own_text("0" * _code_length(provider, settings))
+        where = f"The text in PHONE_OTP['PROVIDERS']['{alias}']"
+        messages += _check_segments(text, where, "Shorten it.") if text else ()
+    in_vain = [key for key in OUR_TEXT_KEYS if given.get(key)]
+    if in_vain and accounts and not lengths:
+        messages.append(_complain_of(in_vain))
     return messages
 
 
-def _sends_our_text(provider: Provider[Any]) -> bool:
-    # telefon-ip is given the code alone, whoever makes it, and puts its own words around it.
-    is_text = provider.channel == Channel.SMS and not isinstance(provider, TelefonIPSMS)
-    return is_text and provider.custody is Custody.LOCAL
+def _complain_of(keys: Sequence[str]) -> CheckMessage:
+    return Warning(
+        f"PHONE_OTP has {', '.join(keys)}, and no account in PROVIDERS sends a text of ours.",
+        hint="The services write their own, as their pages say. Leave the keys out, or silence "
+        "this check where accounts in rows send it.",
+        id="phone_otp.W024",
+    )
 
 
 def _code_length(provider: Provider[Any], settings: Settings) -> int:

@@ -117,10 +117,11 @@ def deliver(account: Account, challenge: PhoneChallenge, settings: Settings) -> 
     provider = account.provider
     length = account.code_length(settings)
     code = codes.make_code(length) if provider.custody is Custody.LOCAL else ""
+    shown = code or provider.place_of_code
     request = StartRequest(
         phone=challenge.phone,
         code=code,
-        text=write_text(code, settings) if code else "",
+        text=write_text(shown, settings) if shown else "",
         language=translation.get_language() or "en",
     )
     began = time.perf_counter()

@@ -91,7 +91,7 @@ def examine(number: Phone, client: Client, settings: Settings, *, is_trusted: bo
     One that `is_trusted` has logged in with this phone: others' traffic is not held against it.
     """
     now = timezone.now()
-    objections, levels = list(_examine_rules(number, settings)), []
+    objections, levels = list(examine_rules(number, settings)), []
     with limits.reaching_cache("guards"):
         watched = list(_watch(number.e164, number.region, client.ip, settings, now))
         keys = [key for each in watched for key in (each.level.key, each.shut_key)]
@@ -117,7 +117,8 @@ def count_login(challenge: PhoneChallenge, settings: Settings) -> None:
 # Rules
 
 
-def _examine_rules(number: Phone, settings: Settings) -> Iterator[Objection]:
+def examine_rules(number: Phone, settings: Settings) -> Iterator[Objection]:
+    """Give what the rules, which watch no traffic, have against a number."""
     allowed, types = settings.allowed_regions, settings.number_types
     is_allowed = allowed is None or number.region in allowed
     if not is_allowed or number.region in settings.denied_regions:

@@ -55,7 +55,7 @@ def decide_about_message(
     except ValueError:
         words = ", ".join(map(repr, map(str, Decision)))
         raise ImproperlyConfigured(
-            f"PHONE_OTP['SEND_HOOK'] must give one of {words}, not {type(said).__name__}."
+            f"PHONE_OTP['SEND_HOOK'] must give one of {words}, not {said!r:.50}."
         ) from None
     if decision is not Decision.ALLOW:
         logger.info("message_%s_by_hook region=%s purpose=%s", decision, number.region, purpose)

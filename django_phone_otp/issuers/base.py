@@ -15,9 +15,12 @@ class Issuer(ABC):
     answers: ClassVar[tuple[str, ...]] = ()
     # Whether a browser sends the result along by itself, so that forged requests are a danger.
     uses_cookies: ClassVar[bool] = False
-    # What `manage.py check` looks for: an app in INSTALLED_APPS, a package that is there; and
-    # the extra of django-phone-otp that installs it. Empty for none.
+    # What `manage.py check` looks for: an app, a middleware, the class of DRF that accepts what is
+    # issued; a package that is there, and the extra of django-phone-otp that installs it. Empty for
+    # none.
     needs_app: ClassVar[str] = ""
+    needs_middleware: ClassVar[str] = ""
+    accepted_by: ClassVar[str] = ""
     needs_package: ClassVar[str] = ""
     extra: ClassVar[str] = ""
 

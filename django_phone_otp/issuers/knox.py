@@ -20,6 +20,7 @@ class KnoxIssuer(Issuer):
 
     answers = ("token",)
     needs_app = "knox"
+    accepted_by = "knox.auth.TokenAuthentication"
     needs_package = "knox"
     extra = "knox"
 

@@ -12,6 +12,7 @@ class SessionIssuer(Issuer):
 
     uses_cookies = True
     needs_app = "django.contrib.sessions"
+    needs_middleware = "django.contrib.sessions.middleware.SessionMiddleware"
 
     def issue(self, request: HttpRequest, user: AbstractBaseUser) -> dict[str, str]:
         """Start the session; nothing is added to the answer."""

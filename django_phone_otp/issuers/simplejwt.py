@@ -13,6 +13,7 @@ class SimpleJWTIssuer(Issuer):
 
     answers = ("access", "refresh")
     needs_package = "rest_framework_simplejwt"
+    accepted_by = "rest_framework_simplejwt.authentication.JWTAuthentication"
     extra = "jwt"
 
     def issue(self, request: HttpRequest, user: AbstractBaseUser) -> dict[str, str]:

@@ -11,6 +11,7 @@ class TokenIssuer(Issuer):
 
     answers = ("token",)
     needs_app = "rest_framework.authtoken"
+    accepted_by = "rest_framework.authentication.TokenAuthentication"
 
     def issue(self, request: HttpRequest, user: AbstractBaseUser) -> dict[str, str]:
         """Answer with `token`."""

@@ -26,5 +26,5 @@ def _check_issuer() -> list[Error]:
         return []
     if can_give_token(issuer):
         return []
-    hint = "Use 'token', 'simplejwt' or 'knox'; the pages log in by session whatever it is."
+    hint = "Use 'token', 'simplejwt' or 'knox'."
     return [Error(COMPLAINT, hint=hint, id="phone_otp.E036")]

@@ -34,7 +34,8 @@ OptionsT = TypeVar("OptionsT", bound=ProviderOptions)
 class StartRequest:
     """What a provider is asked to deliver.
 
-    `phone` is E.164. `code` and the `text` around it are there with LOCAL custody only.
+    `phone` is E.164. `code` is there with LOCAL custody only. `text` is what we write around it, or
+    around the provider's `place_of_code`.
     """
 
     phone: str
@@ -95,12 +96,24 @@ class Provider(ABC, Generic[OptionsT]):
     code_length: int | None = None  # None: the site decides
     alphabet: Alphabet = Alphabet.DIGITS
     phone_daily_limit: ClassVar[int | None] = None
+    # What stands for the code in a text of ours where the service makes the code, and puts it in.
+    place_of_code: ClassVar[str] = ""
     # The options that what `prepare` makes depends on: with others it has to be made anew.
     preparation_options: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, options: OptionsT, send: Transport = transport.send) -> None:
         self.options = options
         self._send = send
+
+    @property
+    def sends_our_text(self) -> bool:
+        """Say whether the person reads the `text` of the request, and not words of the service."""
+        knows_code = self.custody is Custody.LOCAL or bool(self.place_of_code)
+        return self.channel is Channel.SMS and knows_code
+
+    def own_text(self, code: str) -> str:
+        """Give the text that the options have in its place, with a code; empty for none."""
+        return ""
 
     @abstractmethod
     def start(self, request: StartRequest) -> Started:

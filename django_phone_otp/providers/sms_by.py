@@ -51,8 +51,8 @@ class SMSByOptions(ProviderOptions):
     message: str = option(
         default="",
         help=_(
-            "Text of the message, with %CODE% where the code goes. Without it a short one in the "
-            "person's language."
+            "Text of the message, with %CODE% where the code goes. Without it that of the site, in "
+            "the person's language."
         ),
     )
     alphaname_id: int | None = option(
@@ -86,6 +86,7 @@ class SMSBy(Provider[SMSByOptions]):
     channel = Channel.SMS
     custody = Custody.RETURNED
     Options = SMSByOptions
+    place_of_code = PLACE_OF_CODE
     preparation_options: ClassVar[tuple[str, ...]] = ("base_url", "token", "type_id", "len")
 
     def __init__(self, options: SMSByOptions, send: Transport = transport.send) -> None:
@@ -97,6 +98,15 @@ class SMSBy(Provider[SMSByOptions]):
         self.alphabet = Alphabet.DIGITS if kind == "numbers" else Alphabet.CAPITALS
         self.code_length = options.len or (DEFAULT_LENGTH if is_known else None)
 
+    @property
+    def sends_our_text(self) -> bool:
+        """Say whether the options have no text of their own."""
+        return not self.options.message
+
+    def own_text(self, code: str) -> str:
+        """Give the text of the options."""
+        return self.options.message.replace(PLACE_OF_CODE, code)
+
     def start(self, request: StartRequest) -> Started:
         """Have a text message sent; makes no password object, that is `prepare`'s."""
         if self.options.password_object_id is None:
@@ -104,7 +114,7 @@ class SMSBy(Provider[SMSByOptions]):
         query = {
             "password_object_id": str(self.options.password_object_id),
             "phone": self.wire_phone(request.phone),
-            "message": self.options.message or _built_in_message(),
+            "message": self.options.message or request.text,
         }
         if self.options.alphaname_id is not None:
             query["alphaname_id"] = str(self.options.alphaname_id)
@@ -243,10 +253,6 @@ class SMSBy(Provider[SMSByOptions]):
         code = value.strip() if isinstance(value, str) else ""
         is_code = code.isascii() and code.isalnum()
         return code if is_code and MIN_CODE_LENGTH <= len(code) <= MAX_CODE_LENGTH else ""
-
-
-def _built_in_message() -> str:
-    return gettext("Your code: {code}").format(code=PLACE_OF_CODE)
 
 
 def _unwrap(value: Any) -> Any:

@@ -146,6 +146,7 @@ class _Message(_TelefonIP[MessageOptions]):
 
     action: ClassVar[str]
     Options = MessageOptions
+    sends_our_text = False  # it is given the code alone, whoever makes it
 
     def __init__(self, options: MessageOptions, send: Transport = transport.send) -> None:
         super().__init__(options, send)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.utils import translation
 from hypothesis import assume, given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
@@ -61,7 +60,7 @@ def texts(wire: Wire, **options: Any) -> SMSBy:
 
 
 def ask(provider: SMSBy) -> Started:
-    return provider.start(StartRequest(phone=PHONE))
+    return provider.start(StartRequest(phone=PHONE, text="Your code: %CODE%"))
 
 
 def failure(answer: Any, status: int = 200, **options: Any) -> DeliveryError:
@@ -129,11 +128,10 @@ def test_message_on_the_wire():
     assert (request.form, request.json, request.basic_auth) == (None, None, None)
 
 
-def test_without_a_message_there_is_a_short_one_in_the_persons_language():
+def test_a_message_of_its_own_comes_before_that_of_the_site():
     wire = Wire(ACCEPTED)
-    with translation.override("ru"):
-        ask(texts(wire))
-    assert wire.requests[0].query["message"] == "Ваш код: %CODE%"
+    ask(texts(wire, message="Shop: %CODE%"))
+    assert wire.requests[0].query["message"] == "Shop: %CODE%"
 
 
 @pytest.mark.parametrize(
