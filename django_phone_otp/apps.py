@@ -1,6 +1,6 @@
-"""The app: its label, and the checks that it brings. Layer 6."""
+"""The app: its label, and the checks and the schema that it brings. Layer 6."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.utils.translation import gettext_lazy as _
 
 
@@ -13,7 +13,9 @@ class PhoneOTPConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the checks."""
+        """Register the checks; where drf-spectacular is installed, tell it what the API is."""
         from . import checks
 
         checks.register_all()
+        if apps.is_installed("drf_spectacular"):
+            from .api import schema  # noqa: F401  # its classes register themselves

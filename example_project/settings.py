@@ -6,7 +6,9 @@ The environment moves the database (`EXAMPLE_DATABASE`) and names the provider
 """
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -78,7 +80,13 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # shared one, because the limits by address are counted there.
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English"), ("ru", "Русский")]
+LANGUAGES = [
+    ("en", "English"),
+    ("be", "Беларуская"),
+    ("kk", "Қазақша"),
+    ("ru", "Русский"),
+    ("uk", "Українська"),
+]
 USE_TZ = True
 TIME_ZONE = "UTC"
 
@@ -101,3 +109,19 @@ PHONE_OTP = {
     "DEFAULT_REGION": "RU",
     "TOKEN_ISSUER": "token",
 }
+
+# phone: who asks to see or to change the phones of an account shows the token of the login.
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.TokenAuthentication"],
+}
+
+# phone: the API as OpenAPI, where the extra `schema` is installed. docs/openapi.yaml is made of it.
+if find_spec("drf_spectacular"):
+    INSTALLED_APPS.append("drf_spectacular")
+    REST_FRAMEWORK["DEFAULT_SCHEMA_CLASS"] = "drf_spectacular.openapi.AutoSchema"
+    SPECTACULAR_SETTINGS = {
+        "TITLE": "Log in by phone",
+        "DESCRIPTION": "The HTTP API of django-phone-otp, as the example site serves it.",
+        "VERSION": "1",
+        "SERVE_INCLUDE_SCHEMA": False,
+    }

@@ -1,5 +1,6 @@
 """Addresses of the example site: its own pages, the app's API, and the admin."""
 
+from django.apps import apps
 from django.contrib import admin
 from django.urls import include, path
 
@@ -11,7 +12,13 @@ urlpatterns = [
     path("code/again/", views.send_again, name="send-again"),
     path("logout/", views.log_out, name="logout"),
     path("api/phone/", include("django_phone_otp.urls")),
-    path("api/me/", views.Me.as_view(), name="me"),
+    # The schema is that of the app's API.
+    path("api/me/", views.Me.as_view(schema=None), name="me"),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
 ]
+
+if apps.is_installed("drf_spectacular"):
+    from drf_spectacular.views import SpectacularAPIView
+
+    urlpatterns.append(path("api/schema/", SpectacularAPIView.as_view(), name="schema"))

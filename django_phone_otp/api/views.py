@@ -72,13 +72,14 @@ class RequestView(FlowView):
     def post(self, request: Request) -> Response:
         """Start a challenge: 201, or a refusal."""
         data = self.read(request)
+        purpose = data["purpose"] or Purpose.LOGIN
         asked = request_code(
             data["phone"],
-            purpose=data["purpose"],
+            purpose=purpose,
             channel=data.get("channel"),
             client=Client.from_request(request),
-            user=_require_user(request) if data["purpose"] == Purpose.LINK else None,
-            captcha_token=data["captcha_token"],
+            user=_require_user(request) if purpose == Purpose.LINK else None,
+            captcha_token=data["captcha_token"] or "",
             device=data["device"] or request.COOKIES.get(COOKIE_NAME, ""),
             idempotency_key=_read_idempotency_key(request),
         )
@@ -99,7 +100,7 @@ class ResendView(FlowView):
             channel=data.get("channel"),
             client=Client.from_request(request),
             user=find_user(request),
-            captcha_token=data["captcha_token"],
+            captcha_token=data["captcha_token"] or "",
         )
         return _show_asked(asked, status=200)
 
@@ -131,7 +132,7 @@ class ConfirmView(FlowView):
             SessionAuthentication().enforce_csrf(request)
         answer = confirm_code(
             data["challenge"],
-            data["code"],
+            data["code"] or "",
             client=Client.from_request(request),
             user=find_user(request),
         )

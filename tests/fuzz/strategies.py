@@ -77,7 +77,7 @@ BODIES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "confirm": st.fixed_dictionaries({"challenge": CHALLENGES, "code": CODES}),
 }
 
-# How schemathesis makes the kinds of text that openapi.yaml names.
+# How schemathesis makes the kinds of text that `described` names.
 schemathesis.openapi.format("phone", PHONES)
 schemathesis.openapi.format("challenge", CHALLENGES)
 schemathesis.openapi.format("code", CODES)
