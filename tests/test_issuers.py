@@ -18,7 +18,6 @@ from django.contrib.auth.signals import user_logged_in
 from django.core.checks import Error, Warning
 from django.test import override_settings
 from rest_framework.authentication import TokenAuthentication
-from rest_framework.authentication import TokenAuthentication
 from rest_framework.authtoken.models import Token
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response

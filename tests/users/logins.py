@@ -5,6 +5,7 @@ Not called a test, so that the suite does not collect it: a process has one `AUT
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from tests.users.tickets import tear_up
 
 TICKET = "tests.users.tickets.TicketIssuer"
 RANDOM = "[0-9a-f]{16}"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "issuers.md"
 
 pytestmark = pytest.mark.django_db
 
@@ -125,7 +127,7 @@ def test_access_token_needs_no_refreshing(api, log_in, phone_otp):
 
 
 # What the page about issuers says of a stolen phone.
-@pytest.mark.parametrize("issuer", ["session", "simplejwt"], indirect=True)
+@pytest.mark.parametrize("issuer", ["session"], indirect=True)
 def test_another_unusable_password_logs_out_everywhere(issuer, api, log_in):
     body = log_in(api).json()
     user = get_user_model()._default_manager.get()
@@ -134,13 +136,31 @@ def test_another_unusable_password_logs_out_everywhere(issuer, api, log_in):
     assert come_back(issuer, api, body) is None
 
 
-def test_another_unusable_password_ends_the_access_token(api, log_in, phone_otp):
+def test_function_of_the_page_ends_every_token_of_a_pair(api, log_in, phone_otp):
     phone_otp(TOKEN_ISSUER="simplejwt")
-    access = log_in(api).json()["access"]
-    user = get_user_model()._default_manager.get()
-    user.set_unusable_password()
-    user.save()
-    assert knock(api, "/simplejwt/who/", "Bearer", access) is None
+    pairs = [log_in(each).json() for each in (api, APIClient())]
+    log_out_everywhere(get_user_model()._default_manager.get())
+    for pair in pairs:
+        assert knock(api, "/simplejwt/who/", "Bearer", pair["access"]) is None
+        refused = api.post("/simplejwt/refresh/", {"refresh": pair["refresh"]})
+        assert (refused.status_code, refused.json()["code"]) == (401, "token_not_valid")
+
+
+def test_function_of_the_page_lets_log_in_again(api, log_in, phone_otp):
+    phone_otp(TOKEN_ISSUER="simplejwt")
+    log_in(api)
+    log_out_everywhere(get_user_model()._default_manager.get())
+    body = log_in(api).json()
+    assert come_back("simplejwt", api, body) == body["user"]["id"]
+
+
+def log_out_everywhere(user: Any) -> None:
+    """Run what the page about issuers shows."""
+    text = re.search(r"^```python\n# mysite/logout\.py\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    assert text
+    names: dict[str, Any] = {"__name__": "mysite.logout"}
+    exec(text[1], names)  # noqa: S102 (our own page)
+    names["log_out_everywhere"](user)
 
 
 def test_inactive_user_gets_nothing(issuer, api, log_in):
@@ -193,7 +213,8 @@ def test_new_user(api, log_in, phone_otp):
 
 
 def test_nothing_is_to_be_complained_of():
-    assert [each.id for each in run_checks()] == ["phone_otp.W010"]
+    found = [each.id for each in run_checks() if not each.is_silenced()]
+    assert found == ["phone_otp.W010"]
 
 
 def test_no_migration_depends_on_the_user_model():

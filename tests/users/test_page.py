@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -20,6 +21,16 @@ def test_three_models_are_shown():
 def test_model_of_the_page_is_the_one_that_logs_in(name, text):
     ours = (HERE / name / "models.py").read_text()
     assert text in re.sub(r"  # type: ignore\[.*\]", "", ours)
+
+
+@pytest.mark.parametrize("make", ["create_user", "create_superuser"])
+def test_manager_of_the_page_stores_a_phone_as_the_login_looks_for_it(make):
+    names: dict[str, Any] = {"__name__": "accounts.models"}
+    exec(dict(SHOWN)["by_phone"].partition("class User(")[0], names)  # noqa: S102 (our own page)
+    manager = names["UserManager"]()
+    manager.model = Mock()
+    getattr(manager, make)("8 924 450-10-03", "secret")
+    assert manager.model.call_args.kwargs["phone"] == "+79244501003"
 
 
 def test_receiver_of_the_page_fills_what_is_empty():

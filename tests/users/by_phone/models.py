@@ -4,10 +4,12 @@ from django.contrib.auth.base_user import BaseUserManager
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 
+from django_phone_otp.phone import parse
+
 
 class UserManager(BaseUserManager):
     def create_user(self, phone, password=None, **fields):
-        user = self.model(phone=phone, **fields)
+        user = self.model(phone=parse(phone, "RU").e164, **fields)  # "8 924 450-10-03" too
         user.set_password(password)  # type: ignore[attr-defined]
         user.save(using=self._db)
         return user
