@@ -19,8 +19,8 @@ import pytest
 from tests.fakes import accounts
 from tests.parallel.conftest import running_site
 
-from . import toolchains, urls, witness
-from .pages import write_files
+from . import toolchains, witness
+from .pages import SITE, write_files, write_site
 
 PATIENCE_SECONDS = 60
 CODE, CALL_CODE = "012345", "0123"
@@ -61,9 +61,10 @@ class Site:
 
 
 def _start(folder: Path, **keys: Any) -> Iterator[Site]:
+    write_site(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(witness.FILE, str(folder / "notes"))
-        patch.setenv(urls.FOLDER, str(folder))
+        patch.setenv(SITE, str(folder))
         # Its own two seconds are those between two looks at a challenge.
         patch.setenv("GUNICORN_CMD_ARGS", "--keep-alive 30")
         with running_site(folder / "log", "tests.clients.settings", **KEYS, **keys) as running:
@@ -84,7 +85,7 @@ def site(running: Site, transactional_db: None) -> Site:
 
 @pytest.fixture
 def site_with_sessions(transactional_db: None, tmp_path: Path) -> Iterator[Site]:
-    """Give a site whose logins are sessions, and which shows the pages in `tmp_path`."""
+    """Give a site whose logins are sessions; its templates are in `tmp_path`."""
     yield from _start(tmp_path, TOKEN_ISSUER="session")
 
 
@@ -139,7 +140,19 @@ class Client:
         with self.start() as process:
             return self.finish(process, *typed)
 
+    def fail(self, *typed: str) -> str:
+        """Type the lines, and give the error with which it ends."""
+        with self.start() as process:
+            _said, errors = process.communicate("\n".join(typed) + "\n", PATIENCE_SECONDS)
+        assert process.returncode != 0
+        return errors
+
 
 @pytest.fixture(params=toolchains.BUILD)
-def client(request: pytest.FixtureRequest, program: Any, site: Site) -> Client:
-    return Client(program(request.param), site.url)
+def command(request: pytest.FixtureRequest, program: Any) -> list[str]:
+    return program(request.param)
+
+
+@pytest.fixture
+def client(command: list[str], site: Site) -> Client:
+    return Client(command, site.url)

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+SITE = "PHONE_OTP_CLIENTS_SITE"  # names the folder of `write_site` to the server
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "clients"
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -28,3 +29,11 @@ def write_files(language: str, folder: Path) -> Path:
     for name, text in read_files(language).items():
         (folder / name).write_text(text, encoding="utf-8")
     return folder
+
+
+def write_site(folder: Path) -> None:
+    """Write the login page as a site has it: a template, a static file, an address."""
+    files = read_files("javascript")
+    for path in (Path("templates/login.html"), Path("static/phone-login.js"), Path("urls.py")):
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(files[path.name], encoding="utf-8")

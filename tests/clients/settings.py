@@ -1,7 +1,12 @@
 """The site that the clients of the documentation log in to."""
 
+import os
+from pathlib import Path
+
 from tests.parallel.settings import *  # noqa: F403 (all of them, but for what follows)
-from tests.parallel.settings import MIDDLEWARE
+from tests.parallel.settings import MIDDLEWARE, TEMPLATES
+
+from .pages import SITE
 
 ROOT_URLCONF = "tests.clients.urls"
 MIDDLEWARE = ["tests.clients.witness.watch", *MIDDLEWARE]
@@ -11,3 +16,5 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
 }
+TEMPLATES[0]["DIRS"] = [Path(os.environ[SITE], "templates")]
+STATICFILES_DIRS = [Path(os.environ[SITE], "static")]

@@ -10,7 +10,6 @@ from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
 
 from .conftest import CODE, PATIENCE_SECONDS, RU, Site
-from .pages import write_files
 
 pytestmark = pytest.mark.browser
 
@@ -35,16 +34,15 @@ def chromium(site_with_sessions: Site, tmp_path: Path) -> Callable[..., list[str
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("chromium is missing: Debian's package chromium")
-    write_files("javascript", tmp_path)
 
     def open_page(code: str, *options: str) -> list[str]:
-        page = tmp_path / "login.html"
+        page = tmp_path / "templates" / "login.html"
         types_code = f'[{FORMS}.answer, "code", "{code}", {IS_REFUSED}]'
         page.write_text(page.read_text() + PERSON % f"{TYPES_PHONE}, {types_code}")
         return [
             *(program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
             *(f"--user-data-dir={tmp_path / 'profile'}", *options),
-            f"{site_with_sessions.url}/pages/login.html",
+            f"{site_with_sessions.url}/login/",
         ]
 
     return open_page

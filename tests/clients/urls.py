@@ -1,32 +1,16 @@
-"""The API, a page for whoever is logged in, and the login page that the documentation shows."""
+"""The API, and the login page that the documentation shows, with the addresses that it shows."""
 
 import os
+import runpy
 from pathlib import Path
 
+from django.contrib.staticfiles.views import serve
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
-from django.views.decorators.csrf import ensure_csrf_cookie
-from rest_framework.decorators import api_view, permission_classes
-from rest_framework.permissions import IsAuthenticated
-from rest_framework.request import Request
-from rest_framework.response import Response
 
 from tests.urls import urlpatterns as urlpatterns_of_suite
 
-FOLDER = "PHONE_OTP_CLIENTS_PAGES"
-
-
-@api_view()
-@permission_classes([IsAuthenticated])
-def me(request: Request) -> Response:
-    return Response({"id": request.user.pk})
-
-
-@ensure_csrf_cookie
-def page(request: HttpRequest, name: str) -> HttpResponse:
-    """Show a file of the folder that the environment names."""
-    kind = "text/html" if name.endswith(".html") else "text/javascript"
-    return HttpResponse((Path(os.environ[FOLDER]) / name).read_bytes(), f"{kind}; charset=utf-8")
+from .pages import SITE
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -37,6 +21,7 @@ def home(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("", home),
     *urlpatterns_of_suite,
-    path("api/me/", me),
-    path("pages/<str:name>", page),
+    # As `runserver` does it.
+    path("static/<path:path>", serve, {"insecure": True}),
 ]
+runpy.run_path(str(Path(os.environ[SITE], "urls.py")), {"urlpatterns": urlpatterns})
