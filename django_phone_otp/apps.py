@@ -18,4 +18,6 @@ class PhoneOTPConfig(AppConfig):
 
         checks.register_all()
         if apps.is_installed("drf_spectacular"):
-            from .api import schema  # noqa: F401  # its classes register themselves
+            # Their classes register themselves.
+            from .api import schema as api  # noqa: F401
+            from .lifepos import schema as lifepos  # noqa: F401
