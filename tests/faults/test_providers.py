@@ -58,7 +58,8 @@ def make(kind: Kind, gateway: Gateway, fault: str) -> Provider[Any]:
 
 def start(provider: Provider[Any], phone: str) -> Any:
     code = CODE[: provider.code_length or 6] if provider.custody is Custody.LOCAL else ""
-    return provider.start(StartRequest(phone=phone, code=code, text=f"{code} is it"))
+    text = f"{code or provider.place_of_code} is it"
+    return provider.start(StartRequest(phone=phone, code=code, text=text))
 
 
 def ask(question: Callable[[], Any]) -> tuple[str, str]:
