@@ -22,8 +22,9 @@ from rest_framework.exceptions import (
 )
 
 from ..choices import Channel, Purpose, Refusal, State
+from ..fields import WordField
 from ..openapi.operations import Answer, Link, Operation, Parameter
-from .serializers import ChallengeSerializer, LoginSerializer, PhoneSerializer, WordField
+from .serializers import ChallengeSerializer, LoginSerializer, PhoneSerializer
 
 # A refusal of the flow, or one of DRF's, which has a word of its own.
 Word = Refusal | type[APIException]

@@ -118,27 +118,6 @@ class ViewExtension(OpenApiViewExtension):
         return describe(self.target, OPERATIONS, APISchema)
 
 
-class WordFieldExtension(OpenApiSerializerFieldExtension):
-    """Makes each closed set of words a component of its own name."""
-
-    target_class = "django_phone_otp.api.serializers.WordField"
-    match_subclasses = True
-
-    def get_name(self) -> str:
-        """Give the set's name: no other field of the site can change it."""
-        name: str = self.target.name
-        return name
-
-    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
-        """List the words, with what each means."""
-        meanings = [f"* `{word}`: {label}" for word, label in self.target.choices.items()]
-        return {
-            "type": "string",
-            "enum": list(self.target.choices),
-            "description": "\n".join(meanings),
-        }
-
-
 class DeviceFieldExtension(OpenApiSerializerFieldExtension):
     """A device string is text."""
 

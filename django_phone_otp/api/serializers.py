@@ -5,38 +5,19 @@ takes its descriptions from `help_text`.
 """
 
 from functools import cache
-from typing import Any, ClassVar, NoReturn
+from typing import Any
 
-from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.settings import api_settings
 
 from ..choices import Channel, Purpose, State
 from ..codes import MAX_ANSWER_LENGTH, MAX_CODE_LENGTH
-from ..fields import TextField
+from ..fields import TextField, WordField
 from ..phone import MAX_TYPED_LENGTH
 
 # A trial is for operators, in the admin.
 OFFERED_PURPOSES = [each for each in Purpose.choices if each[0] != Purpose.TRIAL]
 MAX_TOKEN_LENGTH = 4096  # characters; captcha tokens reach 2 kB
-
-
-class WordField(serializers.ChoiceField):
-    """One of a closed set of words; the error lists them and does not repeat what was sent.
-
-    What a stranger sent need not even be text that can be written out again: JSON may hold half of
-    a surrogate pair. `name` is what the set is called in the OpenAPI schema.
-    """
-
-    default_error_messages: ClassVar[dict[str, Any]] = {"invalid_choice": _("Use one of: {words}.")}
-
-    def __init__(self, name: str, **options: Any) -> None:
-        super().__init__(**options)
-        self.name = name
-
-    def fail(self, key: str, **arguments: Any) -> NoReturn:
-        """Raise the error, with the words for its message."""
-        super().fail(key, words=", ".join(self.choices), **arguments)
 
 
 class CaptchaTokenField(TextField):

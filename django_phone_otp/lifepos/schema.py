@@ -15,7 +15,6 @@ from typing import Any
 from django.http import HttpRequest
 from drf_spectacular.extensions import (
     OpenApiSerializerExtension,
-    OpenApiSerializerFieldExtension,
     OpenApiViewExtension,
 )
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
@@ -25,14 +24,14 @@ from rest_framework.response import Response
 
 from .. import conf
 from ..choices import Refusal
+from ..fields import WordField
 from ..issuers import load_issuer
 from ..openapi.operations import Answer, Operation, Parameter
 from ..openapi.schema import OperationSchema, describe, header, respond
 from .answers import refuse, refuse_exception
-from .serializers import SendCodeSerializer, WordField
+from .serializers import SendCodeSerializer
 from .tokens import write_tokens
 from .words import (
-    CAPTCHA_TYPES,
     CLIENT_TYPES,
     MAX_PHONE_LENGTH,
     MIN_PHONE_LENGTH,
@@ -58,7 +57,7 @@ class TokensSerializer(serializers.Serializer[Any]):
 class RefusalSerializer(serializers.Serializer[Any]):
     """Every refusal; the words under `code` are those of the document, in its order."""
 
-    code = WordField(tuple(Word))
+    code = WordField("LifePOSRefusalCode", choices=[word.value for word in Word])
     message = serializers.CharField(help_text="A sentence for the person.")
     info = serializers.CharField(
         help_text="For developers: the word that the site has for it, or the fields that do not "
@@ -240,7 +239,6 @@ _FIELDS: Mapping[str, Mapping[str, Any]] = {
 
 # By the name of the serializer in `serializers`.
 _BODIES = {"SendCodeSerializer": "LifePOSSendCode", "SignInSerializer": "LifePOSSignIn"}
-_SETS = {tuple(CAPTCHA_TYPES): "LifePOSCaptchaType", tuple(Word): "LifePOSRefusalCode"}
 
 
 class LifePOSSchema(OperationSchema):
@@ -311,20 +309,6 @@ class BodyExtension(OpenApiSerializerExtension):
             if name in schema["properties"]:
                 schema["properties"][name] |= known
         return schema
-
-
-class WordFieldExtension(OpenApiSerializerFieldExtension):
-    """Makes the closed sets of words components, of names that no field of the site can change."""
-
-    target_class = "django_phone_otp.lifepos.serializers.WordField"
-
-    def get_name(self) -> str | None:
-        """Give the set's name; one of the site's own has none."""
-        return _SETS.get(tuple(self.target.choices))
-
-    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
-        """List the words, in their order."""
-        return {"type": "string", "enum": [str(word) for word in self.target.choices]}
 
 
 class TokensExtension(OpenApiSerializerExtension):

@@ -6,14 +6,13 @@ What the document leaves optional may be null or left out: its clients write all
 from ipaddress import ip_address
 from typing import Any
 
-from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 
 from .. import conf
 from ..codes import MAX_ANSWER_LENGTH
 from ..exceptions import InvalidPhone
+from ..fields import TextField, WordField
 from ..phone import parse
 from .words import CAPTCHA_TYPES, MAX_PHONE_LENGTH, MIN_PHONE_LENGTH, PHONE
 
@@ -22,7 +21,7 @@ MAX_TOKEN_LENGTH = 4096  # characters; captcha tokens reach 2 kB
 HOME_REGION = "RU"
 
 
-class PhoneField(serializers.CharField):
+class PhoneField(TextField):
     """A phone as the document writes it; gives E.164."""
 
     def to_internal_value(self, data: Any) -> str:
@@ -52,14 +51,6 @@ class AddressField(serializers.IPAddressField):
         return str(getattr(address, "ipv4_mapped", None) or address)
 
 
-class WordField(serializers.ChoiceField):
-    """One of a closed set of words; the error lists them and does not repeat what was sent."""
-
-    def __init__(self, words: tuple[str, ...], **options: Any) -> None:
-        message = format_lazy(gettext_lazy("Use one of: {words}."), words=", ".join(words))
-        super().__init__(choices=words, error_messages={"invalid_choice": message}, **options)
-
-
 class AskerSerializer(serializers.Serializer[Any]):
     """What both bodies have: the phone, and the person's address where a server asks."""
 
@@ -70,14 +61,16 @@ class AskerSerializer(serializers.Serializer[Any]):
 class SendCodeSerializer(AskerSerializer):
     """Body of `auth/send-code-by-phone`."""
 
-    token = serializers.CharField(
+    token = TextField(
         max_length=MAX_TOKEN_LENGTH, required=False, allow_null=True, allow_blank=True
     )
-    captcha_type = WordField(tuple(CAPTCHA_TYPES), required=False, allow_null=True)
+    captcha_type = WordField(
+        "LifePOSCaptchaType", choices=list(CAPTCHA_TYPES), required=False, allow_null=True
+    )
     send_sms = serializers.BooleanField(required=False, allow_null=True)
 
 
 class SignInSerializer(AskerSerializer):
     """Body of `auth/sign-in-by-code`."""
 
-    confirmation_code = serializers.CharField(max_length=MAX_ANSWER_LENGTH)
+    confirmation_code = TextField(max_length=MAX_ANSWER_LENGTH)

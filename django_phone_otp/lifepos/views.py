@@ -19,11 +19,12 @@ from .. import conf
 from ..choices import Channel, Refusal
 from ..conf import Settings
 from ..door import Door, log_in
+from ..fields import WordField
 from ..flow import Client, confirm_code, find_latest, request_code
 from ..issuers import Issuer, load_issuer
 from ..models import PhoneChallenge
 from .answers import refuse, refuse_exception, refuse_fields
-from .serializers import SendCodeSerializer, SignInSerializer, WordField
+from .serializers import SendCodeSerializer, SignInSerializer
 from .tokens import COMPLAINT, can_give_token, write_tokens
 from .words import CAPTCHA_TYPES, CLIENT_TYPES
 
@@ -34,6 +35,7 @@ CLIENT_TYPE = "X-LP-Client-Type"
 
 # "application/*+json" is sent as it stands here by those who copy it from the document.
 _JSON = regex(r"(application|text)/json|application/[^\s/;]+\+json")
+_client_type = WordField("LifePOSClientType", choices=list(CLIENT_TYPES), allow_blank=True)
 # What no challenge is called: theirs are longer.
 _NO_CHALLENGE = "none"
 
@@ -64,9 +66,7 @@ class LifePOSDoor(Door):
     def read(self, request: Request) -> Any:
         """Check the shape of headers and body; raises `ValidationError`."""
         try:
-            WordField(CLIENT_TYPES, allow_blank=True).run_validation(
-                request.headers.get(CLIENT_TYPE, "")
-            )
+            _client_type.run_validation(request.headers.get(CLIENT_TYPE, ""))
         except ValidationError as error:
             raise ValidationError({CLIENT_TYPE: error.detail}) from None
         return super().read(request)

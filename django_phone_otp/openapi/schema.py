@@ -10,6 +10,7 @@ where drf-spectacular is installed.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
@@ -140,6 +141,26 @@ class OperationSchema:
         if 401 in statuses:
             yield header("WWW-Authenticate", "How to log in.", statuses=[401])
         yield header("Content-Language", f"The language of {self.sentences}.")
+
+
+class WordFieldExtension(OpenApiSerializerFieldExtension):
+    """Makes each closed set of words a component of its own name."""
+
+    target_class = "django_phone_otp.fields.WordField"
+    match_subclasses = True
+
+    def get_name(self) -> str:
+        """Give the set's name: no other field of the site can change it."""
+        name: str = self.target.name
+        return name
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        """List the words, with what each means where that is said."""
+        listed = {"type": "string", "enum": [str(word) for word in self.target.choices]}
+        meanings = [
+            f"* `{word}`: {label}" for word, label in self.target.choices.items() if label != word
+        ]
+        return listed | ({"description": "\n".join(meanings)} if meanings else {})
 
 
 def describe(
