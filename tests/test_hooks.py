@@ -222,6 +222,14 @@ def test_a_resend_asks_it_too(say, clock):
     assert len(local.outbox) == 1
 
 
+def test_a_resend_of_a_login_has_no_user(say, clock, django_user_model):
+    say(before_send, "allow")
+    challenge = ask()
+    clock.shift(30)
+    resend_code(challenge.public_id, user=django_user_model.objects.create_user("somebody"))
+    assert told[1]["user"] is None
+
+
 def test_a_resend_may_need_a_captcha(say, clock, phone_otp, post):
     phone_otp(CAPTCHA=CAPTCHA)
     say(before_send, "captcha")
