@@ -101,6 +101,7 @@ class DeliveryOutcome(Words):
     REJECTED = "rejected", _("rejected by the provider")
     UNAVAILABLE = "unavailable", _("provider not reachable")
     OVER_BUDGET = "over_budget", _("not asked: the account's own limit is reached")
+    PHONE_OVER_BUDGET = "phone_over_budget", _("not asked: its limit for this phone is reached")
     UNCERTAIN = "uncertain", _("uncertain: maybe sent")
 
 

@@ -158,3 +158,8 @@ def log_in(
         if issuer.uses_cookies:
             request._request.session.flush()
         raise
+
+
+def tell_refused(request: Request) -> None:
+    """Have Django's listeners of `user_login_failed` hear of an answer that was refused."""
+    authenticate(request._request, phone_challenge=None)  # nothing to spend

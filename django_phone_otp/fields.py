@@ -5,6 +5,8 @@ from typing import Any, ClassVar, NoReturn
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
+MAX_CAPTCHA_TOKEN_LENGTH = 4096  # characters; captcha tokens reach 2 kB
+
 
 class TextField(serializers.CharField):
     """Text as a client sends it; its errors are ours, since DRF has them in fewer languages."""

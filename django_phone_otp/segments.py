@@ -16,6 +16,7 @@ _BASIC = frozenset(
 )
 # 6.2.1.1: each of these is two septets, the escape and its own.
 _EXTENSION = frozenset("\f^{}\\[~]|€")
+_ALPHABET = _BASIC | _EXTENSION
 
 OCTETS_COUNT = 140  # of a message, whatever they hold
 _MAX_UTF16_UNIT = 0xFFFF
@@ -67,7 +68,7 @@ class Segments:
 
 def count_segments(text: str) -> Segments:
     """Count the messages that a text takes; an empty one takes one."""
-    strange = "".join(dict.fromkeys(each for each in text if each not in _BASIC | _EXTENSION))
+    strange = "".join(dict.fromkeys(each for each in text if each not in _ALPHABET))
     coding = Coding.UCS2 if strange else Coding.GSM7
     widths = [_width(each, coding) for each in text]
     length = sum(widths)

@@ -98,6 +98,8 @@ def _mariadb() -> dict[str, Any]:
         "USER": "root",
         "HOST": str(socket),
         "OPTIONS": {"charset": "utf8mb4"},
+        # As every site should have it; Debian's server makes databases of Latin-1.
+        "TEST": {"CHARSET": "utf8mb4"},
     }
 
 

@@ -234,8 +234,8 @@ def _twice(phone_otp):
 @pytest.mark.usefixtures("_twice")
 def test_an_account_that_has_sent_enough_to_a_phone_is_passed_over():
     assert [ask() for _ in range(3)] == ["a", "a", "b"]
-    assert notes()[2:] == [("a", "over_budget"), ("b", "sent")]
-    attempt = DeliveryAttempt.objects.get(outcome="over_budget")
+    assert notes()[2:] == [("a", "phone_over_budget"), ("b", "sent")]
+    attempt = DeliveryAttempt.objects.get(outcome="phone_over_budget")
     assert attempt.detail == "2 messages to this phone in 24 hours"
 
 

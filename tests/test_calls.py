@@ -420,7 +420,7 @@ def test_the_next_may_await_one_when_it_was_told(post, challenge, clock):
 def test_who_asks_beside_one_that_awaits_a_call_goes_on_along_the_route(post, phone_otp, challenge):
     phone_otp(PROVIDERS=providers(calls={"kind": "FakePresence"}, texts={}))
     assert post("request", phone=PHONE).json()["channel"] == "sms"
-    attempt = DeliveryAttempt.objects.get(outcome="over_budget")
+    attempt = DeliveryAttempt.objects.get(outcome="phone_over_budget")
     assert (attempt.account, attempt.detail) == (
         "calls",
         "a call of this phone is awaited already",

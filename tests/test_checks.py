@@ -293,6 +293,7 @@ BAD = [
     pytest.param("SIGNUP_HOOK", len, id="SIGNUP_HOOK-function"),
     pytest.param("SIGNUP_HOOK", "tests.fakes.nobody", id="SIGNUP_HOOK-unknown"),
     pytest.param("SIGNUP_HOOK", "tests.fakes.let_others_act", id="SIGNUP_HOOK-takes-nothing"),
+    pytest.param("SIGNUP_HOOK", "builtins.print", id="SIGNUP_HOOK-C"),
     pytest.param("SEND_HOOK", True, id="SEND_HOOK-bool"),
     pytest.param("SEND_HOOK", "tests.test_checks.ask_later", id="SEND_HOOK-async"),
     pytest.param("SEND_HOOK", "tests.fakes.asked", id="SEND_HOOK-no-function"),

@@ -132,6 +132,16 @@ def test_a_failed_delivery_is_told_again_and_not_tried_again(ask, phone_otp, err
     assert len(fakes.asked) == 1
 
 
+def test_so_is_an_account_that_has_had_its_messages_for_the_phone(ask, phone_otp, clock):
+    phone_otp(PROVIDERS=fakes.accounts(one={"PHONE_DAILY_LIMIT": 1}))
+    ask(key="earlier")
+    clock.shift(60)
+    first, second = ask(), ask()
+    assert (first.status_code, first.json()["code"]) == (429, "too_many_requests")
+    assert (second.status_code, second.json()["code"]) == (429, "too_many_requests")
+    assert len(fakes.asked) == 1
+
+
 def test_an_uncertain_delivery_is_not_tried_again(ask, phone_otp):
     phone_otp(PROVIDERS=fakes.providers(bad={"error": "DeliveryUncertain"}))
     assert [ask().json()["state"] for _ in range(2)] == ["sending", "sending"]

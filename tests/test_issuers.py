@@ -195,6 +195,17 @@ def test_the_session_needs_its_middleware():
     assert found == f"is 'session', which needs '{needed}' in MIDDLEWARE."
 
 
+class MistypedIssuer(TokenIssuer):
+    accepted_by = "no.such.Class"
+
+
+def test_a_mistyped_class_is_accepted_by_none():
+    path = f"{__name__}.MistypedIssuer"
+    with override_settings(PHONE_OTP={"TOKEN_ISSUER": path}):
+        (found,) = check_settings()
+    assert found.id == "phone_otp.W021"
+
+
 class OurTokenAuthentication(TokenAuthentication):
     keyword = "Bearer"
 

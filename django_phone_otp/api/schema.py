@@ -13,7 +13,6 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import models
-from django.http import HttpRequest
 from drf_spectacular.extensions import (
     OpenApiSerializerExtension,
     OpenApiSerializerFieldExtension,
@@ -62,11 +61,9 @@ class APISchema(OperationSchema):
 
     def list_refusals(self) -> Iterator[Refusals]:
         """List what this site's view may refuse."""
-        can_challenge = self.view.get_authenticate_header(HttpRequest()) is not None
         found = self.operation.refusals
         for refusals in found:
-            # Without a scheme in its first authentication class DRF says 403 in place of 401.
-            if refusals is not UNAUTHENTICATED or can_challenge:
+            if refusals is not UNAUTHENTICATED or self.says_401():
                 yield refusals
         if self.view.get_throttles() and not any(each.status == 429 for each in found):
             yield THROTTLED

@@ -12,12 +12,11 @@ from rest_framework.settings import api_settings
 
 from ..choices import Channel, Purpose, State
 from ..codes import MAX_ANSWER_LENGTH, MAX_CODE_LENGTH
-from ..fields import TextField, WordField
+from ..fields import MAX_CAPTCHA_TOKEN_LENGTH, TextField, WordField
 from ..phone import MAX_TYPED_LENGTH
 
 # A trial is for operators, in the admin.
 OFFERED_PURPOSES = [each for each in Purpose.choices if each[0] != Purpose.TRIAL]
-MAX_TOKEN_LENGTH = 4096  # characters; captcha tokens reach 2 kB
 
 
 class CaptchaTokenField(TextField):
@@ -25,7 +24,7 @@ class CaptchaTokenField(TextField):
 
     def __init__(self) -> None:
         super().__init__(
-            max_length=MAX_TOKEN_LENGTH,
+            max_length=MAX_CAPTCHA_TOKEN_LENGTH,
             required=False,
             allow_blank=True,
             allow_null=True,

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.conf import settings as django_settings
-from django.contrib.auth import authenticate
 from django.contrib.auth.models import AbstractBaseUser
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
@@ -16,7 +15,7 @@ from rest_framework.response import Response
 from .. import conf
 from ..choices import Purpose, Refusal
 from ..devices import COOKIE_NAME, LIFETIME
-from ..door import Door, find_user, log_in
+from ..door import Door, find_user, log_in, tell_refused
 from ..exceptions import ChannelNotOffered, CodeRequired, InvalidPhone
 from ..flow import (
     Asked,
@@ -138,8 +137,7 @@ class ConfirmView(FlowView):
         )
         if answer.challenge is None:
             if answer.refusal is not Refusal.CALL_AWAITED:
-                # Nothing to spend: so Django's listeners of `user_login_failed` hear of it.
-                authenticate(request._request, phone_challenge=None)
+                tell_refused(request)
             return refuse_answer(answer)
         if answer.challenge.purpose == Purpose.LINK:
             return self.link(answer.challenge)

@@ -83,7 +83,8 @@ def _find_least_code_length(given: Mapping[str, Any]) -> int:
     if given.get("PROVIDERS", {}) is None:
         return SHORT_CODE_LENGTH
     forced = [type(provider).code_length for _, provider in load_accounts(given)]
-    return min([MIN_DIGITS_COUNT, *filter(None, forced)])
+    # A property follows from options: nothing is forced there.
+    return min([MIN_DIGITS_COUNT, *(each for each in forced if isinstance(each, int) and each)])
 
 
 def _is_e164(value: Any) -> bool:

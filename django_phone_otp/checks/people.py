@@ -100,7 +100,7 @@ def _check_hook(key: str, value: Any, id_: str, *, told: str) -> Problems:
         return
     try:
         signature(hook).bind(**dict.fromkeys(told.split()))
-    except TypeError:
+    except (TypeError, ValueError):  # the latter: a function in C may tell no signature
         names = ", ".join(told.split())
         yield f"must take the arguments {names}, and **kwargs for those that may be added."
 
@@ -153,9 +153,11 @@ def _check_token_issuer(value: Any) -> Problems:
 
 def _has(wanted: str, listed: Iterable[Any]) -> bool:
     """Say whether a class is listed, by its path or as it is, or one that is made from it."""
-    base = import_string(wanted)
+    base = _import(wanted)
     found = (_import(each) for each in listed)
-    return any(isinstance(each, type) and issubclass(each, base) for each in found)
+    return isinstance(base, type) and any(
+        isinstance(each, type) and issubclass(each, base) for each in found
+    )
 
 
 def _import(listed: Any) -> Any:

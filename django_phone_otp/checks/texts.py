@@ -10,8 +10,8 @@ from django.utils import translation
 from django.utils.functional import Promise
 
 from ..conf import Settings
+from ..flow.accounts import Account
 from ..flow.messages import write_sample
-from ..providers import Provider
 from ..segments import Coding, count_segments
 from .keys import Problems, checks_key, has_problems
 from .sending import load_accounts
@@ -32,14 +32,14 @@ def check_texts(**_kwargs: Any) -> list[CheckMessage]:
     if not isinstance(given, Mapping) or any(has_problems(key, given) for key in TEXT_KEYS):
         return []
     settings = Settings(**{key.lower(): given[key] for key in TEXT_KEYS if key in given})
-    accounts = list(load_accounts(given))
+    accounts = [Account(alias, provider) for alias, provider in load_accounts(given)]
     messages: list[CheckMessage] = []
-    lengths = [_code_length(each, settings) for _, each in accounts if each.sends_our_text]
+    lengths = [each.code_length(settings) for each in accounts if each.provider.sends_our_text]
     for text, languages in _write_samples(max(lengths), settings) if lengths else ():
         messages += _check_our_text(text, languages, settings)
-    for alias, provider in accounts:
-        text = provider.own_text("0" * _code_length(provider, settings))
-        where = f"The text in PHONE_OTP['PROVIDERS']['{alias}']"
+    for account in accounts:
+        text = account.provider.own_text("0" * account.code_length(settings))
+        where = f"The text in PHONE_OTP['PROVIDERS']['{account.alias}']"
         messages += _check_segments(text, where, "Shorten it.") if text else ()
     in_vain = [key for key in OUR_TEXT_KEYS if given.get(key)]
     if in_vain and accounts and not lengths:
@@ -54,10 +54,6 @@ def _complain_of(keys: Sequence[str]) -> CheckMessage:
         "this check where accounts in rows send it.",
         id="phone_otp.W024",
     )
-
-
-def _code_length(provider: Provider[Any], settings: Settings) -> int:
-    return settings.code_length if provider.code_length is None else provider.code_length
 
 
 def _write_samples(code_length: int, settings: Settings) -> Iterator[tuple[str, list[str]]]:

@@ -8,17 +8,14 @@ import logging
 
 from django.utils import timezone
 
-from ..choices import Custody, DeliveryOutcome, Refusal
+from ..choices import Custody
 from ..conf import Settings
 from ..models import AccountLedger, PhoneChallenge, PhoneLedger
 from . import limits
 from .accounts import Account
-from .deliveries import Consequence, Delivery
+from .deliveries import DAY_IS_FULL, PHONE_IS_FULL, Delivery
 
 logger = logging.getLogger(__name__)
-
-PHONE_IS_FULL = Consequence(DeliveryOutcome.OVER_BUDGET, refusal=Refusal.TOO_MANY_REQUESTS)
-DAY_IS_FULL = Consequence(DeliveryOutcome.OVER_BUDGET)
 
 
 def take_from_budgets(

@@ -58,6 +58,8 @@ def refuse_robot_again(
 ) -> Refusal | None:
     """Ask the captcha about a resend, where it is for the suspicious; else the request had one.
 
+    With `is_required` it is asked whatever its settings say.
+
     SECURITY: without this a robot would ask once, which is not suspicious, and resend ever after.
     """
     if is_required:

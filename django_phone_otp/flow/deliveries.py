@@ -73,7 +73,12 @@ CONSEQUENCES: dict[type[DeliveryError], Consequence] = {
     ProviderUnavailable: Consequence(DeliveryOutcome.UNAVAILABLE),
     DeliveryUncertain: Consequence(DeliveryOutcome.UNCERTAIN, False),
 }
-REFUSALS = {each.outcome: each.refusal for each in CONSEQUENCES.values()}
+# Of the account's own budgets, before its provider is asked.
+PHONE_IS_FULL = Consequence(DeliveryOutcome.PHONE_OVER_BUDGET, refusal=Refusal.TOO_MANY_REQUESTS)
+DAY_IS_FULL = Consequence(DeliveryOutcome.OVER_BUDGET)
+REFUSALS = {
+    each.outcome: each.refusal for each in (*CONSEQUENCES.values(), PHONE_IS_FULL, DAY_IS_FULL)
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

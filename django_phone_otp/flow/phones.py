@@ -113,14 +113,19 @@ def unlink_phone(
     """Take a phone from a user; it is free for others then.
 
     `LAST_PHONE` when the user has neither another phone nor a password, unless `even_last` says
-    that this is meant; `UNKNOWN_PHONE` when it is none of the user's. Writes; sends
-    `phone_unlinked` after commit.
+    that this is meant, and always where the user's field takes no NULL; `UNKNOWN_PHONE` when it is
+    none of the user's. Writes; sends `phone_unlinked` after commit.
     """
     settings = conf.read()
     # An empty one, as `User.objects.create()` leaves it, opens nothing, and yet counts as usable.
     may_be_last = even_last or (bool(user.password) and user.has_usable_password())
     using = UserPhone.primary().db
     with transaction.atomic(using=using):
+        # Of two that are unlinked at one moment the second waits here, and sees what is left then.
+        # An UPDATE that changes nothing locks the row on every database; and SQLite bars one that
+        # has read from writing when somebody else has written.
+        name = get_user_model().USERNAME_FIELD  # the one field that every user model has
+        _users(user).update(**{name: F(name)})
         if settings.user_phone_field:
             phone = _empty_field(user, settings.user_phone_field, phone_id, may_be_last)
         else:
@@ -134,10 +139,6 @@ def unlink_phone(
 
 
 def _remove_row(user: AbstractBaseUser, phone_id: int, may_be_last: bool) -> str | Refusal:
-    # Of two that are unlinked at one moment the second waits here, and sees what is left then. An
-    # UPDATE that changes nothing locks the row on every database, SQLite included.
-    name = get_user_model().USERNAME_FIELD  # the one field that every user model has
-    _users(user).update(**{name: F(name)})
     owned = UserPhone.of_user(user.pk)
     found = owned.filter(pk=phone_id).first()
     if found is None:
@@ -158,8 +159,8 @@ def _empty_field(
     # Without a phone two users would have the same one, where the field takes no NULL.
     if not may_be_last or not get_user_model()._meta.get_field(field).null:
         return Refusal.LAST_PHONE
-    happened = users.filter(**{field: phone}).update(**{field: None})
-    return phone if happened else Refusal.UNKNOWN_PHONE  # another one was linked meanwhile
+    users.update(**{field: None})
+    return phone
 
 
 def _users(user: AbstractBaseUser) -> models.QuerySet[Any]:

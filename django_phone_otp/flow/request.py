@@ -169,7 +169,8 @@ def resend_code(
     """Ask for another code for an open challenge. Writes, sends, costs money.
 
     Wrong answers so far go on counting. A `link` needs the `user` who asked for it. A captcha is
-    asked only where it is for the suspicious. Raises `ChannelNotOffered`.
+    asked only where it is for the suspicious, or where `SEND_HOOK` says so. Raises
+    `ChannelNotOffered`.
     """
     settings = conf.read()
     denial = limits.count_address("request_ip", client.ip, settings)

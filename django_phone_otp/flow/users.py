@@ -38,8 +38,9 @@ def spend_challenge(challenge: PhoneChallenge) -> Login | None:
     """Spend a verified login challenge, once, and find or make its user.
 
     None when it is not verified, was spent before, is older than `CODE_TTL`, is for something else,
-    or when the phone is unknown and may not sign up; `spent_at` of the challenge tells whether it
-    was spent here. Writes. Whether the user may log in is for the authentication backend to say.
+    when the phone is unknown and may not sign up, or when the code was fixed and the user is staff;
+    `spent_at` of the challenge tells whether it was spent here. Writes. Whether the user may log in
+    is for the authentication backend to say.
     """
     settings = conf.read()
     challenges = PhoneChallenge.primary()

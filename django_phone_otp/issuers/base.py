@@ -11,7 +11,8 @@ from django.http import HttpRequest
 class Issuer(ABC):
     """Gives a user who has just been authenticated something to come back with."""
 
-    # The keys that `issue` adds to the answer of `confirm/`; the OpenAPI schema is made from them.
+    # The keys that `issue` adds to the answer of `confirm/`. The OpenAPI schema is made from them,
+    # and the door for LIFE POS clients looks among them for a token; empty for "does not say".
     answers: ClassVar[tuple[str, ...]] = ()
     # Whether a browser sends the result along by itself, so that forged requests are a danger.
     uses_cookies: ClassVar[bool] = False

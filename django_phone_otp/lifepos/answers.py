@@ -40,9 +40,8 @@ MEANINGS = {
     Refusal.LAST_PHONE: (422, Word.OPERATION_CANNOT_BE_PERFORMED),
 }
 
-# What DRF refuses. Malformed JSON is a request that is not valid: the document has no status 400.
+# What DRF refuses; all else, malformed JSON for one, is 422: the document has no status 400.
 _REFUSED_BY_DRF = {
-    400: (422, Word.BAD_REQUEST),
     401: (401, Word.UNAUTHORIZED),
     403: (403, Word.NO_PERMISSIONS),
     404: (404, Word.NOT_FOUND),
@@ -116,13 +115,18 @@ def _break_down(exc: Exception, context: Mapping[str, Any]) -> Response:
     this door can read.
     """
     request = context["request"]._request
-    message = str(exceptions.APIException.default_detail)
-    response = _answer(500, Word.INTERNAL_SERVER_ERROR, message, info="")
+    response = answer_mistake()
     got_request_exception.send(sender=None, request=request)
     log_response(
         "Internal Server Error: %s", request.path, response=response, request=request, exception=exc
     )
     return response
+
+
+def answer_mistake() -> Response:
+    """Answer to what should not have happened; it says nothing of it."""
+    message = str(exceptions.APIException.default_detail)
+    return _answer(500, Word.INTERNAL_SERVER_ERROR, message, info="")
 
 
 def _answer(status: int, word: Word, message: str, *, info: str) -> Response:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from django.http import HttpRequest
 from drf_spectacular.extensions import (
     OpenApiSerializerExtension,
     OpenApiViewExtension,
@@ -28,7 +27,7 @@ from ..fields import WordField
 from ..issuers import load_issuer
 from ..openapi.operations import Answer, Operation, Parameter
 from ..openapi.schema import OperationSchema, describe, header, respond
-from .answers import refuse, refuse_exception
+from .answers import answer_mistake, refuse, refuse_exception
 from .serializers import SendCodeSerializer
 from .tokens import write_tokens
 from .words import (
@@ -120,12 +119,6 @@ def _lack_phone() -> Exception:
     return exceptions.ValidationError(serializer.errors)
 
 
-def _break_down() -> Response:
-    message = str(exceptions.APIException.default_detail)
-    body = {"code": Word.INTERNAL_SERVER_ERROR.value, "message": message, "info": ""}
-    return Response(body, status=500)
-
-
 _UNAUTHENTICATED = _by_drf("not authenticated", exceptions.NotAuthenticated)
 _FORBIDDEN = _by_drf("permission denied", exceptions.PermissionDenied)
 _BY_ALL = (
@@ -137,7 +130,7 @@ _BY_ALL = (
     _by_flow(Refusal.TOO_MANY_REQUESTS),
     _by_flow(Refusal.LOCKED),
     _by_flow(Refusal.UNAVAILABLE),
-    Cause("internal server error", _break_down),
+    Cause("internal server error", answer_mistake),
 )
 
 # Operations
@@ -273,8 +266,7 @@ class LifePOSSchema(OperationSchema):
         # Of the site: ours let everybody in.
         if any(type(each) is not AllowAny for each in self.view.get_permissions()):
             yield _FORBIDDEN
-            # Without a scheme in its first authentication class DRF says 403 in place of 401.
-            if self.view.get_authenticate_header(HttpRequest()) is not None:
+            if self.says_401():
                 yield _UNAUTHENTICATED
 
 

@@ -12,11 +12,10 @@ from rest_framework import serializers
 from .. import conf
 from ..codes import MAX_ANSWER_LENGTH
 from ..exceptions import InvalidPhone
-from ..fields import TextField, WordField
+from ..fields import MAX_CAPTCHA_TOKEN_LENGTH, TextField, WordField
 from ..phone import parse
 from .words import CAPTCHA_TYPES, MAX_PHONE_LENGTH, MIN_PHONE_LENGTH, PHONE
 
-MAX_TOKEN_LENGTH = 4096  # characters; captcha tokens reach 2 kB
 # Where neither the number nor the site names a country: the document knows one.
 HOME_REGION = "RU"
 
@@ -62,7 +61,7 @@ class SendCodeSerializer(AskerSerializer):
     """Body of `auth/send-code-by-phone`."""
 
     token = TextField(
-        max_length=MAX_TOKEN_LENGTH, required=False, allow_null=True, allow_blank=True
+        max_length=MAX_CAPTCHA_TOKEN_LENGTH, required=False, allow_null=True, allow_blank=True
     )
     captcha_type = WordField(
         "LifePOSCaptchaType", choices=list(CAPTCHA_TYPES), required=False, allow_null=True

@@ -6,7 +6,6 @@ from ipaddress import ip_address, ip_network
 from re import compile as regex
 from typing import Any
 
-from django.contrib.auth import authenticate
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.views.decorators.debug import sensitive_variables
@@ -18,7 +17,7 @@ from rest_framework.response import Response
 from .. import conf
 from ..choices import Channel, Refusal
 from ..conf import Settings
-from ..door import Door, log_in
+from ..door import Door, log_in, tell_refused
 from ..fields import WordField
 from ..flow import Client, confirm_code, find_latest, request_code
 from ..issuers import Issuer, load_issuer
@@ -124,14 +123,13 @@ class SignInView(LifePOSDoor):
             raise ImproperlyConfigured(COMPLAINT)
         challenge = find_latest(data["phone"], _name_client(request))
         answer = confirm_code(
-            # Without one all that a wrong code does is done, too.
+            # Without one it is an answer to no challenge: counted by address, and announced.
             challenge.public_id if challenge else _NO_CHALLENGE,
             data["confirmation_code"],
             client=_find_client(request, data.get("ip"), settings),
         )
         if answer.challenge is None:
-            # Nothing to spend: so Django's listeners of `user_login_failed` hear of it.
-            authenticate(request._request, phone_challenge=None)
+            tell_refused(request)
             return refuse(answer.refusal, answer.retry_after_seconds)
         return self.log_in(request, answer.challenge, issuer)
 

@@ -10,6 +10,7 @@ where drf-spectacular is installed.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
+from django.http import HttpRequest
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
@@ -63,6 +64,10 @@ class OperationSchema:
     def complete(self, body: Any) -> Any:
         """Give an example of the answer as this site has it."""
         return body
+
+    def says_401(self) -> bool:
+        """Say whether 401 asks for a login: without a scheme in the first class DRF says 403."""
+        return self.view.get_authenticate_header(HttpRequest()) is not None
 
     def list_refusals(self) -> Iterator[Any]:
         """List what this site's view may refuse; each has a `status`."""
