@@ -87,7 +87,7 @@ def test_s09_parallel_requests_stay_within_what_an_account_may_send_to_a_phone(o
         (429, "too_many_requests"): 33,
     }
     assert len({each.process for each in answers}) > 1
-    assert notes() == {("a", "sent"): 7, ("a", "over_budget"): 33}
+    assert notes() == {("a", "sent"): 7, ("a", "phone_over_budget"): 33}
     assert len(PhoneLedger.objects.get().account_sends["a"]) == 7
 
 
