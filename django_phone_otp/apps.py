@@ -18,6 +18,5 @@ class PhoneOTPConfig(AppConfig):
 
         checks.register_all()
         if apps.is_installed("drf_spectacular"):
-            # Their classes register themselves.
             from .api import schema as api  # noqa: F401 (its classes register themselves)
             from .lifepos import schema as lifepos  # noqa: F401 (likewise)
