@@ -1,10 +1,11 @@
 """Each key of `PHONE_OTP` has a check, under an id of its own; they are collected here. Layer 5."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error
+from django.utils.module_loading import import_string
 
 from ..conf import KEYS, Settings
 from ..phone import is_region
@@ -64,3 +65,19 @@ def is_int(value: Any, least: int, most: int) -> bool:
 def is_region_name(value: Any) -> bool:
     """Say whether this is a region by ISO 3166."""
     return isinstance(value, str) and is_region(value)
+
+
+def lists_class(wanted: str, listed: Iterable[Any]) -> bool:
+    """Say whether a class is listed, by its path or as it is, or one that is made from it."""
+    base = _import(wanted)
+    found = (_import(each) for each in listed)
+    return isinstance(base, type) and any(
+        isinstance(each, type) and issubclass(each, base) for each in found
+    )
+
+
+def _import(listed: Any) -> Any:
+    try:
+        return import_string(listed) if isinstance(listed, str) else listed
+    except ImportError:
+        return None  # Django's own error, or DRF's, names it at its first use

@@ -11,7 +11,6 @@ from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured, ValidationError
 from django.db import models
-from django.utils.module_loading import import_string
 from rest_framework.settings import DEFAULTS as DRF_DEFAULTS
 
 from ..captcha import load_captcha
@@ -19,7 +18,7 @@ from ..conf import Settings
 from ..flow.users import new_user
 from ..issuers import load_issuer
 from ..loading import load_function
-from .keys import Problems, checks_key, has_problems
+from .keys import Problems, checks_key, has_problems, lists_class
 
 ANY_PHONE = "+12025550123"  # one of those that belong to nobody
 
@@ -140,31 +139,17 @@ def _check_token_issuer(value: Any) -> Problems:
         yield f"is {value!r}, which needs the package {issuer.needs_package!r}{how}."
     elif issuer.needs_app and not apps.is_installed(issuer.needs_app):
         yield f"is {value!r}, which needs {issuer.needs_app!r} in INSTALLED_APPS."
-    elif issuer.needs_middleware and not _has(issuer.needs_middleware, django_settings.MIDDLEWARE):
+    elif issuer.needs_middleware and not lists_class(
+        issuer.needs_middleware, django_settings.MIDDLEWARE
+    ):
         yield f"is {value!r}, which needs {issuer.needs_middleware!r} in MIDDLEWARE."
-    elif issuer.accepted_by and not _has(issuer.accepted_by, _list_authentications()):
+    elif issuer.accepted_by and not lists_class(issuer.accepted_by, _list_authentications()):
         yield Warning(
             f"PHONE_OTP['TOKEN_ISSUER'] is {value!r}, and no class of "
             "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] accepts what it gives.",
             hint=f"Add {issuer.accepted_by!r}, or silence this check where each view names it.",
             id="phone_otp.W021",
         )
-
-
-def _has(wanted: str, listed: Iterable[Any]) -> bool:
-    """Say whether a class is listed, by its path or as it is, or one that is made from it."""
-    base = _import(wanted)
-    found = (_import(each) for each in listed)
-    return isinstance(base, type) and any(
-        isinstance(each, type) and issubclass(each, base) for each in found
-    )
-
-
-def _import(listed: Any) -> Any:
-    try:
-        return import_string(listed) if isinstance(listed, str) else listed
-    except ImportError:
-        return None  # Django's own error, or DRF's, names it
 
 
 def _list_authentications() -> Iterable[Any]:

@@ -12,7 +12,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import CheckMessage, Error, Warning
 from django.utils.module_loading import import_string
 
-from .keys import Problems, checks_key, is_int
+from .keys import Problems, checks_key, is_int, lists_class
 
 BACKEND = "django_phone_otp.backends.PhoneOTPBackend"
 
@@ -118,14 +118,8 @@ def _find_cache() -> tuple[str, Any]:
 
 def check_backend(**_kwargs: Any) -> list[CheckMessage]:
     """Check that the authentication backend is installed, or a subclass of it."""
-    ours = import_string(BACKEND)
-    for path in django_settings.AUTHENTICATION_BACKENDS:
-        try:
-            backend = import_string(path)
-        except ImportError:
-            continue  # Django's own error, at the first login, names it
-        if isinstance(backend, type) and issubclass(backend, ours):
-            return []
+    if lists_class(BACKEND, django_settings.AUTHENTICATION_BACKENDS):
+        return []
     return [
         Error(
             "AUTHENTICATION_BACKENDS has no PhoneOTPBackend: nobody can log in by phone.",
