@@ -113,6 +113,21 @@ class Guard(Words):
     REGION_TRAFFIC = "region_traffic", _("too few logins in the region")
     ADDRESS_TRAFFIC = "address_traffic", _("too few logins from the address")
     PREFIX_TRAFFIC = "prefix_traffic", _("too few logins among neighbouring numbers")
+    BLOCKED_PREFIX = "blocked_prefix", _("prefix closed by an operator")
+
+
+class Span(Words):
+    """How long a time one row of traffic counts."""
+
+    HOUR = "hour", _("hour")
+    DAY = "day", _("day")
+
+
+class Source(Words):
+    """Where traffic comes from, or goes to."""
+
+    PREFIX = "prefix", _("prefix")
+    ADDRESS = "address", _("address")
 
 
 class Refusal(Words):

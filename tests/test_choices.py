@@ -13,6 +13,8 @@ from django_phone_otp.choices import (
     Guard,
     Purpose,
     Refusal,
+    Source,
+    Span,
     State,
     Words,
 )
@@ -28,9 +30,18 @@ WORDS = [
     pytest.param(Custody, ["local", "returned", "remote", "presence"], id="Custody"),
     pytest.param(
         Guard,
-        ["region", "number_type", "region_traffic", "address_traffic", "prefix_traffic"],
+        [
+            "region",
+            "number_type",
+            "region_traffic",
+            "address_traffic",
+            "prefix_traffic",
+            "blocked_prefix",
+        ],
         id="Guard",
     ),
+    pytest.param(Span, ["hour", "day"], id="Span"),
+    pytest.param(Source, ["prefix", "address"], id="Source"),
     pytest.param(
         Refusal,
         [

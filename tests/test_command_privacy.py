@@ -64,7 +64,13 @@ KEPT_INSIDE = {
     UserPhone: {"id": "nothing names it", "phone": "stands above all of it"},
 }
 # Models of the app that know nothing of any phone.
-WITHOUT_PHONES = {"AccountLedger", "ProviderAccount"}
+WITHOUT_PHONES = {
+    "AccountLedger",
+    "BlockedPrefix",
+    "ProviderAccount",
+    "TrafficCount",
+    "TrafficSource",
+}
 
 
 def run(name: str, *arguments: str) -> str:

@@ -225,6 +225,7 @@ def test_provider_has_a_channel_that_exists(key, path):
             models,
             [
                 "AccountLedger",
+                "BlockedPrefix",
                 "ConfirmAttempt",
                 "DeliveryAttempt",
                 "DeviceLedger",
@@ -233,6 +234,8 @@ def test_provider_has_a_channel_that_exists(key, path):
                 "PhoneChallenge",
                 "PhoneLedger",
                 "ProviderAccount",
+                "TrafficCount",
+                "TrafficSource",
                 "UserPhone",
             ],
             id="models",

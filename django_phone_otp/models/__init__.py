@@ -7,12 +7,15 @@ may follow upon what is policy and lives in `flow`.
 from .account import ProviderAccount
 from .account_ledger import AccountLedger
 from .attempts import ConfirmAttempt, DeliveryAttempt, GuardObjection
+from .blocked_prefix import BlockedPrefix
 from .challenge import IssuedCode, PhoneChallenge
 from .ledger import DeviceLedger, PhoneLedger
+from .traffic import TrafficCount, TrafficSource
 from .user_phone import UserPhone
 
 __all__ = [
     "AccountLedger",
+    "BlockedPrefix",
     "ConfirmAttempt",
     "DeliveryAttempt",
     "DeviceLedger",
@@ -21,5 +24,7 @@ __all__ = [
     "PhoneChallenge",
     "PhoneLedger",
     "ProviderAccount",
+    "TrafficCount",
+    "TrafficSource",
     "UserPhone",
 ]

@@ -55,13 +55,20 @@ class AccountLedgerQuerySet(models.QuerySet["AccountLedger"]):
 class AccountLedger(models.Model):
     """What counts for an account, be it of the settings or a row.
 
-    `sent_count` messages went out on `day`, a date in the site's time zone.
+    `sent_count` messages went out on `day`, a date in the site's time zone. `balance` and `problem`
+    are what its service said at `inspected_at`; without a `currency` a balance counts messages.
     """
 
     alias = models.CharField(_("alias"), max_length=64, unique=True)
     day = models.DateField(_("day"), null=True, blank=True)
     sent_count = models.PositiveIntegerField(_("messages of the day"), default=0)
     sealed_kept = models.TextField(blank=True, editable=False)
+    inspected_at = models.DateTimeField(_("inspected"), null=True, blank=True)
+    balance = models.DecimalField(
+        _("balance"), max_digits=14, decimal_places=4, null=True, blank=True
+    )
+    currency = models.CharField(_("currency"), max_length=3, blank=True)
+    problem = models.CharField(_("problem"), max_length=200, blank=True)
 
     objects = AccountLedgerQuerySet.as_manager()
 

@@ -38,6 +38,10 @@ class DeliveryAttempt(models.Model):
     class Meta:
         verbose_name = _("delivery attempt")
         verbose_name_plural = _("delivery attempts")
+        indexes = (
+            # The admin's filter of challenges by what became of a delivery.
+            models.Index(fields=["outcome", "-created_at"], name="phone_otp_delivery_outcome"),
+        )
 
     def __str__(self) -> str:
         return f"{self.account}: {self.get_outcome_display()}"

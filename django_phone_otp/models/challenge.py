@@ -255,10 +255,16 @@ class PhoneChallenge(models.Model):
         verbose_name = _("phone challenge")
         verbose_name_plural = _("phone challenges")
         indexes = (
-            # The admin's list, its search by phone and its filter by state.
+            # The admin's list, its search by phone and its filters by state and region.
             models.Index(fields=["-created_at"], name="phone_otp_challenge_created"),
             models.Index(fields=["phone", "-created_at"], name="phone_otp_challenge_phone"),
             models.Index(fields=["state", "-created_at"], name="phone_otp_challenge_state"),
+            models.Index(fields=["region", "-created_at"], name="phone_otp_challenge_region"),
+        )
+        permissions = (
+            ("revoke_phonechallenge", "Can revoke a challenge"),
+            ("resend_phonechallenge", "Can send a code by another route"),
+            ("export_phonechallenge", "Can export challenges"),
         )
         constraints = (
             models.CheckConstraint(

@@ -116,6 +116,11 @@ class PhoneLedger(Ledger):
     class Meta:
         verbose_name = _("phone ledger")
         verbose_name_plural = _("phone ledgers")
+        permissions = (("unlock_phoneledger", "Can unlock a phone"),)
+        indexes = (
+            # The admin's list of locked phones.
+            models.Index(fields=["-disabled_at"], name="phone_otp_ledger_disabled"),
+        )
         constraints = (
             # Typed in another way it would be a second row, with budgets of its own.
             models.CheckConstraint(
