@@ -8,6 +8,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 
+from . import signals
 from .choices import State
 from .flow import spend_challenge
 from .models import PhoneChallenge
@@ -32,4 +33,12 @@ class PhoneOTPBackend(ModelBackend):
         if not self.user_can_authenticate(login.user):  # type: ignore[arg-type]  # one user model
             return None
         phone_challenge.created_user = login.created
+        signals.send_after_commit(
+            signals.login_accepted,
+            sender=PhoneChallenge,
+            using=PhoneChallenge.primary().db,
+            challenge=phone_challenge,
+            user=login.user,
+            created=login.created,
+        )
         return login.user

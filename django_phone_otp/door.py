@@ -7,9 +7,11 @@ import logging
 from collections.abc import Mapping
 from typing import IO, Any
 
+from django.conf import settings as django_settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import DataError, InterfaceError, OperationalError, transaction
+from django.http import HttpRequest, HttpResponseBase
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
@@ -24,6 +26,8 @@ from rest_framework.response import Response
 from rest_framework.utils import json
 
 from .choices import Refusal
+from .devices import COOKIE_NAME, LIFETIME
+from .events import Event, log_event
 from .flow.transactions import outside_transactions
 from .issuers import Issuer
 from .models import PhoneChallenge
@@ -31,6 +35,25 @@ from .models import PhoneChallenge
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 16 * 1024
+
+# The status of an answer that says a refusal.
+STATUS = {
+    Refusal.WRONG_CODE: 400,
+    Refusal.CALL_AWAITED: 400,
+    Refusal.EXPIRED: 400,
+    Refusal.CHALLENGE_CLOSED: 400,
+    Refusal.UNKNOWN_CHALLENGE: 400,
+    Refusal.PHONE_NOT_ALLOWED: 400,
+    Refusal.CAPTCHA_REQUIRED: 403,
+    Refusal.CAPTCHA_FAILED: 403,
+    Refusal.RESEND_TOO_SOON: 429,
+    Refusal.TOO_MANY_REQUESTS: 429,
+    Refusal.LOCKED: 429,
+    Refusal.DELIVERY_FAILED: 503,
+    Refusal.UNAVAILABLE: 503,
+    Refusal.UNKNOWN_PHONE: 404,
+    Refusal.LAST_PHONE: 409,
+}
 
 
 class SmallJSONParser(BaseParser):
@@ -92,11 +115,8 @@ class Door(GenericAPIView[Any]):
         return response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Take a session cookie that no database can look for, as one with NUL, for none."""
-        session: Any = getattr(request._request, "session", None)
-        key = session.session_key if session is not None else None
-        if key and not (key.isascii() and key.isprintable()):
-            request._request.session = type(session)()
+        """Leave a session that cannot be looked for."""
+        leave_broken_session(request._request)
         super().initial(request, *args, **kwargs)
 
     def perform_authentication(self, request: Request) -> None:
@@ -112,7 +132,7 @@ class Door(GenericAPIView[Any]):
     def handle_exception(self, exc: Exception) -> Response:
         """Answer with a refusal where nothing but one can be said; the rest is DRF's."""
         if isinstance(exc, OperationalError | InterfaceError):
-            logger.error("database_unavailable error=%s", type(exc).__name__)
+            log_event(logger, Event.DATABASE_UNAVAILABLE, error=type(exc).__name__)
             return self.refuse(Refusal.UNAVAILABLE)
         if isinstance(exc, PhoneChallenge.DoesNotExist):  # erased while it was answered
             return self.refuse(Refusal.UNKNOWN_CHALLENGE)
@@ -141,25 +161,50 @@ def find_user(request: Request) -> AbstractBaseUser | None:
     return user if user and user.is_authenticated else None  # DRF may be told to give None
 
 
+def leave_broken_session(request: HttpRequest) -> None:
+    """Take a session cookie that no database can look for, as one with NUL, for none."""
+    session: Any = getattr(request, "session", None)
+    key = session.session_key if session is not None else None
+    if key and not (key.isascii() and key.isprintable()):
+        request.session = type(session)()
+
+
 def log_in(
-    request: Request, challenge: PhoneChallenge, issuer: Issuer
+    request: Request | HttpRequest, challenge: PhoneChallenge, issuer: Issuer
 ) -> tuple[AbstractBaseUser, dict[str, str]] | Refusal:
     """Spend a verified challenge and issue, both or neither; give the user and what was issued."""
+    plain = _of_django(request)
     try:
         with transaction.atomic(using=PhoneChallenge.primary().db):
-            user = authenticate(request._request, phone_challenge=challenge)
+            user = authenticate(plain, phone_challenge=challenge)
             if user is None and challenge.spent_at is None:  # somebody was faster
                 return Refusal.CHALLENGE_CLOSED
             if user is None:  # inactive, or unknown while sign-up is closed
                 return Refusal.PHONE_NOT_ALLOWED
-            return user, issuer.issue(request._request, user)
+            return user, issuer.issue(plain, user)
     except Exception:
         # What the transaction takes back, a session in a cache or a cookie would keep.
         if issuer.uses_cookies:
-            request._request.session.flush()
+            plain.session.flush()
         raise
 
 
-def tell_refused(request: Request) -> None:
+def tell_refused(request: Request | HttpRequest) -> None:
     """Have Django's listeners of `user_login_failed` hear of an answer that was refused."""
-    authenticate(request._request, phone_challenge=None)  # nothing to spend
+    authenticate(_of_django(request), phone_challenge=None)  # nothing to spend
+
+
+def keep_device(request: HttpRequest, response: HttpResponseBase, device: str) -> None:
+    """Have a browser keep the device string; no script need read it."""
+    response.set_cookie(
+        COOKIE_NAME,
+        device,
+        max_age=LIFETIME,
+        secure=django_settings.SESSION_COOKIE_SECURE or request.is_secure(),
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def _of_django(request: Request | HttpRequest) -> HttpRequest:
+    return request._request if isinstance(request, Request) else request

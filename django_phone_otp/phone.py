@@ -88,6 +88,14 @@ def is_region(text: str) -> bool:
     return text in phonenumbers.SUPPORTED_REGIONS
 
 
+def write_example(region: str) -> str:
+    """Write a mobile number of a region as people there do, for a hint; "" where none is known."""
+    number = phonenumbers.example_number_for_type(region, PhoneNumberType.MOBILE)
+    if number is None:
+        return ""
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL)
+
+
 def write_spaced(e164: str) -> str:
     """Write a number as people read and dial it: "+7 800 555-35-35"."""
     return phonenumbers.format_number(
@@ -101,7 +109,7 @@ def hide(text: str, e164: str) -> str:
         digits = str(phonenumbers.parse(e164).national_number)
     except phonenumbers.NumberParseException:
         digits = e164.removeprefix("+")
-    between = r"[\s().\-\u2010-\u2015/]*"
+    between = r"[\s()._\-\u2010-\u2015/]*"
     written = regex(r"\+?\d{0,4}" + between + between.join(digits))
     return written.sub(mask(e164), text)
 

@@ -589,9 +589,21 @@ def test_an_account_that_is_gone_gives_no_verdict(show, post, challenge, phone_o
     phone_otp(PROVIDERS=providers(texts={}))
     call_in(challenge)
     assert post("confirm", challenge=challenge).json()["code"] == "unavailable"
-    assert "judge_unavailable account=calls reason=the account is gone" in caplog.text
+    assert 'judge_unavailable account=calls reason="the account is gone"' in caplog.text
     cache.clear()
     assert show(challenge).json()["state"] == "sent"
+
+
+def test_an_account_that_is_gone_is_told_every_two_seconds_at_most(
+    show, challenge, phone_otp, caplog, clock
+):
+    phone_otp(PROVIDERS=providers(texts={}))
+    for _ in range(20):
+        show(challenge)
+    assert caplog.text.count("judge_unavailable") == 1
+    clock.shift(2)
+    show(challenge)
+    assert caplog.text.count("judge_unavailable") == 2
 
 
 def test_an_account_that_became_another_providers_gives_no_verdict(post, challenge, phone_otp):

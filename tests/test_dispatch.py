@@ -202,7 +202,7 @@ def test_operators_are_told_of_trouble_with_an_account(post, phone_otp, caplog):
     post("request", phone=PHONE)
     logged = [each for each in caplog.records if each.name == "django_phone_otp.flow.deliveries"]
     assert [(each.levelname, each.getMessage()) for each in logged] == [
-        ("ERROR", "delivery_failed account=first outcome=no_funds detail=0 RUB")
+        ("ERROR", 'delivery_failed account=first outcome=no_funds detail="0 RUB"')
     ]
 
 

@@ -186,7 +186,7 @@ def test_a_captcha_that_does_not_exist_lets_nobody_pass(say, post, caplog):
     say(before_send, "captcha")
     response = post("request", phone=PHONE, captcha_token="human")
     assert (response.status_code, response.json()["code"]) == (503, "unavailable")
-    assert "captcha_misconfigured reason=SEND_HOOK asks for one and there is none" in (
+    assert 'captcha_misconfigured reason="SEND_HOOK asks for one and there is none"' in (
         caplog.messages
     )
 

@@ -208,7 +208,7 @@ def test_s13_trouble_is_told_without_the_code(confirm, configure, caplog):
 def test_an_account_that_is_gone_gives_no_verdict(confirm, phone_otp, caplog):
     phone_otp(PROVIDERS=providers(texts={}))
     assert confirm(CODE).json()["code"] == "unavailable"
-    assert "judge_unavailable account=judge reason=the account is gone" in caplog.text
+    assert 'judge_unavailable account=judge reason="the account is gone"' in caplog.text
 
 
 def test_a_row_may_judge(post, phone_otp):

@@ -7,26 +7,9 @@ from django.utils.translation import gettext as _
 from rest_framework.response import Response
 
 from ..choices import Refusal, State
+from ..door import STATUS
 from ..flow import Answer, Asked
 from ..models import PhoneChallenge
-
-STATUS = {
-    Refusal.WRONG_CODE: 400,
-    Refusal.CALL_AWAITED: 400,
-    Refusal.EXPIRED: 400,
-    Refusal.CHALLENGE_CLOSED: 400,
-    Refusal.UNKNOWN_CHALLENGE: 400,
-    Refusal.PHONE_NOT_ALLOWED: 400,
-    Refusal.CAPTCHA_REQUIRED: 403,
-    Refusal.CAPTCHA_FAILED: 403,
-    Refusal.RESEND_TOO_SOON: 429,
-    Refusal.TOO_MANY_REQUESTS: 429,
-    Refusal.LOCKED: 429,
-    Refusal.DELIVERY_FAILED: 503,
-    Refusal.UNAVAILABLE: 503,
-    Refusal.UNKNOWN_PHONE: 404,
-    Refusal.LAST_PHONE: 409,
-}
 
 # What there is to do about a challenge that waits for no code.
 _HINTS = {

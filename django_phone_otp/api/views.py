@@ -14,8 +14,8 @@ from rest_framework.response import Response
 
 from .. import conf
 from ..choices import Purpose, Refusal
-from ..devices import COOKIE_NAME, LIFETIME
-from ..door import Door, find_user, log_in, tell_refused
+from ..devices import COOKIE_NAME
+from ..door import Door, find_user, keep_device, log_in, tell_refused
 from ..exceptions import ChannelNotOffered, CodeRequired, InvalidPhone
 from ..flow import (
     Asked,
@@ -153,7 +153,7 @@ class ConfirmView(FlowView):
         shown = self.show_user(user, challenge)
         response = Response({"user": shown, **issued, "device": device})
         if issuer.uses_cookies:
-            _keep_device(response, device)
+            keep_device(request._request, response, device)
         return response
 
     def link(self, challenge: PhoneChallenge) -> Response:
@@ -209,18 +209,6 @@ def _show_phones(user: AbstractBaseUser) -> Response:
             }
             for each in list_phones(user)
         ]
-    )
-
-
-def _keep_device(response: Response, device: str) -> None:
-    """Have a browser keep the device string; no script need read it."""
-    response.set_cookie(
-        COOKIE_NAME,
-        device,
-        max_age=LIFETIME,
-        secure=django_settings.SESSION_COOKIE_SECURE,
-        httponly=True,
-        samesite="Lax",
     )
 
 

@@ -17,6 +17,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from ..choices import Custody
 from ..conf import Settings
+from ..events import Event, log_event
 from ..exceptions import BrokenSeal, ChannelNotOffered, NoAccountInUse
 from ..models import AccountLedger, ProviderAccount
 from ..phone import Phone
@@ -51,7 +52,7 @@ class Account:
         try:
             return self.provider.supports(phone.e164)
         except Exception as error:  # noqa: BLE001 (a mistake of a third party's class may be any)
-            logger.error("account_broken account=%s reason=%s", self.alias, _explain(error))
+            log_event(logger, Event.ACCOUNT_BROKEN, account=self.alias, reason=_explain(error))
             return False
 
     def code_length(self, settings: Settings) -> int:
@@ -90,7 +91,7 @@ def find_route(
         return [test_phone]
     accounts = find_accounts(settings)
     if not accounts:
-        logger.error("no_account_in_use")
+        log_event(logger, Event.NO_ACCOUNT_IN_USE)
         raise NoAccountInUse("every account is switched off or broken")
     aliases = settings.routes.get(phone.region, settings.routes.get("*"))
     if aliases is None:
@@ -161,7 +162,7 @@ def _with_kept(account: Account, ledger: AccountLedger) -> Account:
         kept = ledger.kept_options(provider.prepared_for())
         options = replace(provider.options, **kept)
     except (BrokenSeal, TypeError) as error:  # the latter: kept for an older schema
-        logger.error("account_broken account=%s reason=%s", account.alias, _explain(error))
+        log_event(logger, Event.ACCOUNT_BROKEN, account=account.alias, reason=_explain(error))
         return account
     return replace(account, provider=type(provider)(options)) if kept else account
 
@@ -182,7 +183,7 @@ def find_accounts(settings: Settings) -> dict[str, Account]:
         if entry.problem and not entry.is_row:
             raise ImproperlyConfigured(entry.problem)
         if entry.problem and entry.enabled:
-            logger.error("account_broken account=%s reason=%s", entry.alias, entry.problem)
+            log_event(logger, Event.ACCOUNT_BROKEN, account=entry.alias, reason=entry.problem)
         if entry.account and entry.enabled:
             usable.append(entry.account)
     return {each.alias: each for each in add_kept_options(usable)}

@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from .. import signals
 from ..choices import Refusal, State
 from ..conf import Settings
 from ..exceptions import CacheUnavailable
@@ -100,4 +101,12 @@ def _store(
         if examined.objections:
             rows = [each.note(challenge) for each in examined.objections]
             GuardObjection.objects.using(challenges.db).bulk_create(rows)
+            for row in rows:
+                signals.send_after_commit(
+                    signals.guard_objected,
+                    sender=PhoneChallenge,
+                    using=challenges.db,
+                    challenge=challenge,
+                    objection=row,
+                )
     return True

@@ -15,7 +15,10 @@ from typing import Any
 from django.core.cache import cache
 from django.utils import timezone
 
+from .. import signals
 from ..choices import DeliveryOutcome
+from ..events import Event, log_event
+from ..models import ProviderAccount
 from .accounts import Account
 
 logger = logging.getLogger(__name__)
@@ -94,13 +97,13 @@ class Breakers:
             elif has_failed:
                 cache.delete(_key(account.alias, "probe"))  # nothing was learnt: the next one tries
         except Exception as error:  # noqa: BLE001 (each cache backend has errors of its own)
-            logger.error("cache_unavailable breaker=%s error=%s", account.alias, _name(error))
+            log_event(logger, Event.CACHE_UNAVAILABLE, breaker=account.alias, error=_name(error))
 
     def _take_turn(self, account: Account) -> bool:
         try:
             return bool(cache.add(_key(account.alias, "probe"), 1, PROBE_SECONDS))
         except Exception as error:  # noqa: BLE001 (as above)
-            logger.error("cache_unavailable breaker=%s error=%s", account.alias, _name(error))
+            log_event(logger, Event.CACHE_UNAVAILABLE, breaker=account.alias, error=_name(error))
             return True
 
 
@@ -110,7 +113,7 @@ def read_breakers(aliases: Iterable[str]) -> dict[str, Breaker]:
     try:
         found = cache.get_many([key for pair in keys.values() for key in pair])
     except Exception as error:  # noqa: BLE001 (as above)
-        logger.error("cache_unavailable breaker=all error=%s", _name(error))
+        log_event(logger, Event.CACHE_UNAVAILABLE, breaker="all", error=_name(error))
         found = {}
     return {
         alias: _read_breaker(found.get(failures), found.get(open_until))
@@ -120,10 +123,15 @@ def read_breakers(aliases: Iterable[str]) -> dict[str, Breaker]:
 
 def close_breaker(alias: str) -> None:
     """Forget an account's failures: it works, or an operator has changed it."""
+    was_open = read_breakers([alias])[alias].open_until is not None
     try:
         cache.delete_many([_key(alias, what) for what in ("failures", "open_until", "probe")])
     except Exception as error:  # noqa: BLE001 (as above)
-        logger.error("cache_unavailable breaker=%s error=%s", alias, _name(error))
+        log_event(logger, Event.CACHE_UNAVAILABLE, breaker=alias, error=_name(error))
+        return
+    if was_open:
+        log_event(logger, Event.BREAKER_CLOSED, account=alias)
+        signals.breaker_closed.send_robust(sender=ProviderAccount, account=alias)
 
 
 def _count_failure(alias: str) -> None:
@@ -136,7 +144,10 @@ def _count_failure(alias: str) -> None:
     until = timezone.now() + timedelta(seconds=seconds)
     # Whose turn it was stays noted: others may have looked before this one failed.
     cache.set(_key(alias, "open_until"), until.timestamp(), MEMORY_SECONDS)
-    logger.error("breaker_opened account=%s failures_count=%s", alias, failures_count)
+    log_event(logger, Event.BREAKER_OPENED, account=alias, failures_count=failures_count)
+    signals.breaker_opened.send_robust(
+        sender=ProviderAccount, account=alias, failures_count=failures_count, open_until=until
+    )
 
 
 def _key(alias: str, what: str) -> str:

@@ -5,11 +5,14 @@ Nothing is given back when the provider then fails: it may count the message as 
 """
 
 import logging
+from hashlib import sha256
 
+from django.core.cache import cache
 from django.utils import timezone
 
 from ..choices import Custody
 from ..conf import Settings
+from ..events import Event, log_event
 from ..models import AccountLedger, PhoneChallenge, PhoneLedger
 from . import limits
 from .accounts import Account
@@ -46,13 +49,24 @@ def take_from_budgets(
         count=0 if is_withheld else 1,
     ):
         return None
-    logger.error("budget_used_up account=%s limit=%s", account.alias, account.daily_limit)
+    if _is_news(account):
+        log_event(logger, Event.BUDGET_USED_UP, account=account.alias, limit=account.daily_limit)
     return Delivery(
         account=account,
         length=length,
         consequence=DAY_IS_FULL,
         detail=f"{account.daily_limit} messages through this account today",
     )
+
+
+def _is_news(account: Account) -> bool:
+    """Say whether nobody has been told today that the account's budget is used up."""
+    full = f"{account.alias} {account.daily_limit} {limits.today()}"
+    key = f"phone_otp.budget.{sha256(full.encode()).hexdigest()[:32]}.told"
+    try:
+        return bool(cache.add(key, 1, limits.DAY_SECONDS))
+    except Exception:  # noqa: BLE001 (each cache backend has errors of its own)
+        return True
 
 
 def _find_other_call(account: Account, challenge: PhoneChallenge) -> tuple[int, str]:

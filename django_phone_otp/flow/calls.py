@@ -15,6 +15,7 @@ from django.utils import timezone
 from .. import conf
 from ..choices import Refusal
 from ..conf import Settings
+from ..events import Event, log_event
 from ..models import PhoneChallenge
 from ..providers import Provider
 from . import limits
@@ -71,23 +72,26 @@ def _is_proven(challenge: PhoneChallenge, settings: Settings) -> bool:
 
 def _has_called(challenge: PhoneChallenge, settings: Settings) -> bool | None:
     """Ask the provider, unless it was asked a moment ago; None when it gives no verdict."""
+    key = f"phone_otp.poll.{challenge.pk}"
     try:
+        # Before the account is looked for: one that is gone, or broken, is told as often as one is
+        # asked, and not at every look.
+        if not cache.add(key, 1, POLL_SECONDS):
+            return False
         account = find_account(challenge.account, settings)
         if account:
-            return _poll(challenge, account.provider)
+            return _poll(challenge, account.provider, key)
     except Exception as error:  # noqa: BLE001 (a provider's class, or the cache's, may raise any)
         reason = type(error).__name__
     else:
         reason = "the account is gone"
-    logger.error("judge_unavailable account=%s reason=%s", challenge.account, reason)
+    log_event(logger, Event.JUDGE_UNAVAILABLE, account=challenge.account, reason=reason)
     return None
 
 
-def _poll(challenge: PhoneChallenge, provider: Provider[Any]) -> bool:
+def _poll(challenge: PhoneChallenge, provider: Provider[Any], key: str) -> bool:
     """Ask the provider, one request at a time for each challenge, however slow it is."""
-    key = f"phone_otp.poll.{challenge.pk}"
-    if not cache.add(key, 1, provider.options.timeout + POLL_SECONDS):
-        return False
+    cache.set(key, 1, provider.options.timeout + POLL_SECONDS)
     try:
         has_called = provider.poll(challenge.provider_ref, challenge.phone)
     finally:
@@ -103,6 +107,6 @@ def _is_alone(challenge: PhoneChallenge) -> bool:
     them are closed: the one that is left over must not have it later.
     """
     if PhoneChallenge.primary().cancel_ambiguous_calls(challenge, timezone.now()):
-        logger.warning("call_ambiguous account=%s", challenge.account)
+        log_event(logger, Event.CALL_AMBIGUOUS, account=challenge.account)
         return False
     return True

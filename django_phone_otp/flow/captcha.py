@@ -9,6 +9,7 @@ from django.views.decorators.debug import sensitive_variables
 from ..captcha import load_captcha
 from ..choices import Refusal
 from ..conf import Settings
+from ..events import Event, log_event
 from ..exceptions import CacheUnavailable, TransportError
 from ..models import PhoneChallenge, PhoneLedger
 from . import limits
@@ -99,7 +100,8 @@ def _refuse_suspicious(
 @sensitive_variables("token", "entry")
 def _ask(token: str, client: Client, settings: Settings) -> Refusal | None:
     if settings.captcha is None:
-        logger.error("captcha_misconfigured reason=SEND_HOOK asks for one and there is none")
+        reason = "SEND_HOOK asks for one and there is none"
+        log_event(logger, Event.CAPTCHA_MISCONFIGURED, reason=reason)
         return Refusal.UNAVAILABLE
     entry = settings.captcha
     if not token:
@@ -108,10 +110,10 @@ def _ask(token: str, client: Client, settings: Settings) -> Refusal | None:
         is_person = load_captcha(entry).verify(token, client.ip)
     except ImproperlyConfigured as error:
         # No person can do anything about our own keys, and `ON_ERROR` is not meant for them.
-        logger.error("captcha_misconfigured reason=%s", error)
+        log_event(logger, Event.CAPTCHA_MISCONFIGURED, reason=error)
         return Refusal.UNAVAILABLE
     except TransportError as error:
-        logger.error("captcha_unavailable reason=%s", error)
+        log_event(logger, Event.CAPTCHA_UNAVAILABLE, reason=error)
         # A message costs money: without a word to the contrary a silent service lets nobody pass.
         return None if entry.get("ON_ERROR") == "allow" else Refusal.UNAVAILABLE
     return None if is_person else Refusal.CAPTCHA_FAILED

@@ -12,6 +12,7 @@ from django.views.decorators.debug import sensitive_variables
 from .. import codes, conf
 from ..choices import Refusal
 from ..conf import Settings
+from ..events import Event, log_event
 from ..exceptions import CodeGone, CodeRequired, RecipientLimited
 from ..models import PhoneChallenge
 from . import limits
@@ -107,7 +108,7 @@ def _ask_judge(
 ) -> bool | Denial:
     account = accounts.get(alias)
     if account is None:
-        logger.error("judge_unavailable account=%s reason=%s", alias, "the account is gone")
+        log_event(logger, Event.JUDGE_UNAVAILABLE, account=alias, reason="the account is gone")
         return Denial(Refusal.UNAVAILABLE)
     cleaned = codes.clean(code, account.provider.alphabet, account.code_length(settings))
     if not codes.is_code(cleaned):
@@ -119,7 +120,7 @@ def _ask_judge(
     except RecipientLimited:
         return Denial(Refusal.TOO_MANY_REQUESTS, max(1, challenge.seconds_left(now)))
     except Exception as error:  # noqa: BLE001 (SECURITY: its words and traceback may hold the code)
-        logger.error("judge_unavailable account=%s reason=%s", alias, type(error).__name__)
+        log_event(logger, Event.JUDGE_UNAVAILABLE, account=alias, reason=type(error).__name__)
         return Denial(Refusal.UNAVAILABLE)
 
 

@@ -17,6 +17,7 @@ from django.views.decorators.debug import sensitive_variables
 from .. import codes
 from ..choices import Custody, DeliveryOutcome, Refusal
 from ..conf import Settings
+from ..events import Event, log_event
 from ..exceptions import (
     DeliveryError,
     DeliveryUncertain,
@@ -212,12 +213,13 @@ def _find_consequence(error: DeliveryError, provider: Provider[Any]) -> Conseque
 
 def _log(delivery: Delivery) -> None:
     if delivery.consequence:
-        logger.log(
-            delivery.consequence.log_level,
-            "delivery_failed account=%s outcome=%s detail=%s",
-            delivery.account.alias,
-            delivery.consequence.outcome.value,
-            delivery.detail,
+        log_event(
+            logger,
+            Event.DELIVERY_FAILED,
+            level=delivery.consequence.log_level,
+            account=delivery.account.alias,
+            outcome=delivery.consequence.outcome,
+            detail=delivery.detail,
         )
 
 

@@ -16,6 +16,7 @@ from django.views.decorators.debug import sensitive_variables
 from .. import codes, signals
 from ..choices import DeliveryOutcome, Refusal, State
 from ..conf import Settings
+from ..events import Event, log_event
 from ..exceptions import Misconfigured
 from ..models import DeliveryAttempt, IssuedCode, PhoneChallenge
 from ..providers.base import Started
@@ -68,7 +69,7 @@ def _deliver(
         if not discreet:
             raise
         # SECURITY: for an unknown phone no account is asked that could be set up wrongly.
-        logger.error("account_broken account=%s reason=%s", account.alias, error)
+        log_event(logger, Event.ACCOUNT_BROKEN, account=account.alias, reason=error)
         return Delivery(
             account=account,
             length=account.code_length(settings),

@@ -1,9 +1,10 @@
 """Guards: against messages that earn somebody money and log nobody in. Layer 4.
 
 Message pumping: somebody who is paid for each message to certain numbers has a site send as many as
-it will. Two guards know rules (regions, types of numbers). Three watch the traffic of a region, of
-an address, of neighbouring numbers: in each window a few messages are free, and each that ends in a
-login pays for some more. Where nobody logs in, the free ones are all there are.
+it will. Two guards know rules (regions, types of numbers), and one what operators have closed for a
+while. Three watch the traffic of a region, of an address, of neighbouring numbers: in each window a
+few messages are free, and each that ends in a login pays for some more. Where nobody logs in, the
+free ones are all there are.
 
 What they count stands in the cache. A message is looked at, admitted, and then counted: of many at
 one moment a few more than allowed may pass.
@@ -21,10 +22,11 @@ from django.utils import timezone
 
 from ..choices import Guard, Refusal
 from ..conf import GuardRules, Settings
+from ..events import Event, log_event
 from ..exceptions import CacheUnavailable
 from ..models import GuardObjection, PhoneChallenge
 from ..phone import Phone
-from . import limits
+from . import limits, prefixes
 from .client import Client
 from .limits import Denial
 
@@ -88,20 +90,24 @@ def _weigh(denial: Denial) -> tuple[bool, int]:
 def examine(number: Phone, client: Client, settings: Settings, *, is_trusted: bool) -> Examination:
     """Ask all guards about a message; raises `CacheUnavailable`.
 
-    One that `is_trusted` has logged in with this phone: others' traffic is not held against it.
+    One that `is_trusted` has logged in with this phone: others' traffic is not held against it, nor
+    is what was done about that traffic.
     """
     now = timezone.now()
     objections, levels = list(examine_rules(number, settings)), []
     with limits.reaching_cache("guards"):
         watched = list(_watch(number.e164, number.region, client.ip, settings, now))
         keys = [key for each in watched for key in (each.level.key, each.shut_key)]
-        found = limits.cache().get_many(keys) if keys and not is_trusted else {}
+        is_looked_up = limits.are_on() and not is_trusted
+        found = limits.cache().get_many([prefixes.CACHE_KEY, *keys]) if is_looked_up else {}
         for traffic in watched:
             objection, counted = _judge(traffic, found, now)
             objections += [objection] if objection else []
             levels += counted
+    if not is_trusted:
+        objections += _object_to_prefix(number, prefixes.read_blocks(found, now), now)
     for each in objections:
-        logger.info("guard_objected guard=%s blocked=%s", each.guard.value, each.blocks)
+        log_event(logger, Event.GUARD_OBJECTED, guard=each.guard, blocked=each.blocks)
     return Examination(objections, levels)
 
 
@@ -131,6 +137,21 @@ def _object(guard: Guard, settings: Settings, detail: str) -> Iterator[Objection
     mode = settings.guard(guard).mode
     if mode != "off":
         yield Objection(guard, mode == "block", detail, Denial(Refusal.PHONE_NOT_ALLOWED))
+
+
+# Prefixes
+
+
+def _object_to_prefix(number: Phone, blocks: prefixes.Blocks, now: datetime) -> Iterator[Objection]:
+    """Give what operators have against a number.
+
+    It heals with time, and is told as traffic is: whoever is paid for the messages need not know
+    that somebody has seen him. SECURITY: which prefix it is would undo the mask.
+    """
+    seconds = prefixes.seconds_blocked(number.e164, blocks, now)
+    if seconds > 0:
+        denial = Denial(Refusal.TOO_MANY_REQUESTS, ceil(seconds))
+        yield Objection(Guard.BLOCKED_PREFIX, True, "", denial)
 
 
 # Traffic

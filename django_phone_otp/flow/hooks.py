@@ -11,6 +11,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ImproperlyConfigured
 
 from ..conf import Settings
+from ..events import Event, log_event
 from ..loading import load_function
 from ..models import PhoneChallenge
 from ..phone import Phone
@@ -58,7 +59,9 @@ def decide_about_message(
             f"PHONE_OTP['SEND_HOOK'] must give one of {words}, not {said!r:.50}."
         ) from None
     if decision is not Decision.ALLOW:
-        logger.info("message_%s_by_hook region=%s purpose=%s", decision, number.region, purpose)
+        is_denied = decision is Decision.DENY
+        event = Event.MESSAGE_DENY_BY_HOOK if is_denied else Event.MESSAGE_CAPTCHA_BY_HOOK
+        log_event(logger, event, region=number.region, purpose=purpose)
     return decision
 
 

@@ -3,21 +3,32 @@
 Asks the services, which costs nothing; sends no message.
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
+from django.db import DatabaseError, transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from .. import conf
+from .. import conf, signals
 from ..conf import Settings
+from ..events import Event, log_event
 from ..exceptions import DeliveryError
-from ..models import AccountLedger, DeliveryAttempt
+from ..models import AccountLedger, DeliveryAttempt, ProviderAccount
 from ..providers import Provider
 from ..providers.base import Balance
 from .accounts import Account, Entry, add_kept_options, list_entries, load_account
 from .breakers import Breaker, read_breakers
 from .deliveries import MAX_CURRENCY_LENGTH, MAX_DETAIL_LENGTH, fit_for_column
+
+logger = logging.getLogger(__name__)
+
+# As the column has it; what is left is never rounded up.
+MAX_BALANCE = Decimal(10_000_000_000)
+BALANCE_STEP = Decimal("0.0001")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,14 +57,21 @@ def inspect_accounts(
 ) -> Iterator[Inspection]:
     """Ask each account's service whether all is well; only one account's with an `alias`.
 
-    With `prepare`, what has to be there before the first message is made, or found, once. Writes
-    then. Accounts that are switched off are listed; only one that is named by its `alias` is asked.
+    What they say is kept, to be looked at without asking again. With `prepare`, what has to be
+    there before the first message is made, or found, once. Writes. Accounts that are switched off
+    are listed; only one that is named by its `alias` is asked.
     """
     entries = [each for each in list_entries(settings) if alias in (None, each.alias)]
     breakers = read_breakers([each.alias for each in entries])
     for entry in entries:
         is_asked = entry.enabled or alias is not None
-        yield _inspect(entry, breakers[entry.alias], prepare, is_asked)
+        inspection = _inspect(entry, breakers[entry.alias], prepare, is_asked)
+        if inspection.was_asked:
+            _store(inspection)
+            signals.account_inspected.send_robust(
+                sender=ProviderAccount, account=entry.alias, inspection=inspection
+            )
+        yield inspection
 
 
 def _inspect(entry: Entry, breaker: Breaker, prepare: bool, is_asked: bool) -> Inspection:
@@ -78,6 +96,35 @@ def _inspect(entry: Entry, breaker: Breaker, prepare: bool, is_asked: bool) -> I
         problem=problem,
         was_asked=True,
     )
+
+
+def _store(inspection: Inspection) -> None:
+    """Keep what the service said in the account's ledger; that fails alone."""
+    ledgers = AccountLedger.primary()
+    balance = inspection.balance
+    said = {
+        "inspected_at": timezone.now(),
+        "balance": _fit_balance(balance.amount) if balance else None,
+        "currency": balance.currency if balance else "",
+        "problem": fit_for_column(inspection.problem, MAX_DETAIL_LENGTH),
+    }
+    try:
+        with transaction.atomic(using=ledgers.db):
+            ledgers.update_or_create(alias=inspection.entry.alias, defaults=said)
+    except DatabaseError as error:
+        log_event(
+            logger,
+            Event.INSPECTION_NOT_KEPT,
+            account=inspection.entry.alias,
+            error=type(error).__name__,
+        )
+
+
+def _fit_balance(amount: object) -> Decimal | None:
+    """Fit an amount into its column; the class that gave it may be a third party's."""
+    if not isinstance(amount, Decimal) or not amount.is_finite() or abs(amount) >= MAX_BALANCE:
+        return None
+    return amount.quantize(BALANCE_STEP, ROUND_DOWN)
 
 
 def prepare_account(account: Account) -> dict[str, Any]:

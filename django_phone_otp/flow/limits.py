@@ -23,6 +23,7 @@ from django_ratelimit.core import get_usage
 from .. import signals
 from ..choices import Refusal, State
 from ..conf import Rate, Settings
+from ..events import Event, log_event
 from ..exceptions import CacheUnavailable
 from ..models import DeviceLedger, PhoneChallenge, PhoneLedger
 
@@ -78,7 +79,7 @@ def reaching_cache(limit: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 (as said above)
-        logger.error("cache_unavailable limit=%s error=%s", limit, type(error).__name__)
+        log_event(logger, Event.CACHE_UNAVAILABLE, limit=limit, error=type(error).__name__)
         raise CacheUnavailable(limit) from None
 
 
@@ -206,7 +207,7 @@ def network_of(ip: str) -> str:
 
 def raise_alarm(limit: str, scope: str, count: int) -> None:
     """Tell the operators, in the log and by signal, that a limit of many phones is reached."""
-    logger.error("alarm limit=%s scope=%s count=%d", limit, scope or "all", count)
+    log_event(logger, Event.ALARM, limit=limit, scope=scope or "all", count=count)
     signals.alarm_raised.send_robust(sender=PhoneChallenge, limit=limit, scope=scope, count=count)
 
 

@@ -26,7 +26,7 @@ from ..models import (
 )
 from ..phone import parse
 from .limits import MAX_RACES
-from .retention import BATCH_SIZE, no_reference, not_counting, remove_challenges, remove_ledgers
+from .retention import BATCH_SIZE, no_reference, not_counting, remove_challenges, remove_rows
 
 # SECURITY: no digest of a code, and no public identifier: who knows that of a live challenge may
 # answer it. What is left out stands in `tests/test_command_privacy.py`, with its reason.
@@ -240,4 +240,4 @@ def _erase_once(phone: str, erasable: models.QuerySet[PhoneLedger], batch_size: 
         _devices_of(phone).filter(no_reference(challenges, "device")),
         erasable.filter(*of_phone),
     ):
-        sum(remove_ledgers(rows, batch_size))
+        sum(remove_rows(rows, batch_size))

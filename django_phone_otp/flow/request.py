@@ -10,7 +10,7 @@ from django.db import IntegrityError
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from .. import conf
+from .. import conf, signals
 from ..choices import DeliveryOutcome, Purpose, Refusal, State
 from ..conf import Settings
 from ..exceptions import NoAccountInUse
@@ -38,8 +38,8 @@ class Asked:
 
     `resend_in_seconds` is when the next message may be asked for. `retry_after_seconds` comes with
     refusals that time heals. `kept_challenge` is the challenge that stays open after
-    `DELIVERY_FAILED`, so that a resend may work. `attempts` are told to operators alone, by
-    `try_account`.
+    `DELIVERY_FAILED`, so that a resend may work. `is_repeated` says that the request was answered
+    before, and that nothing was sent now. `attempts` are told to operators alone, by `try_account`.
     """
 
     refusal: Refusal | None = None
@@ -47,6 +47,7 @@ class Asked:
     resend_in_seconds: int = 0
     retry_after_seconds: int | None = None
     kept_challenge: PhoneChallenge | None = None
+    is_repeated: bool = False
     attempts: tuple[DeliveryAttempt, ...] = ()
 
 
@@ -79,12 +80,43 @@ def request_code(
     if purpose == Purpose.LINK and user is None:
         raise ValueError("a challenge to link a phone needs the user who asks")
     number = parse(phone, settings.default_region)
+    asked = _request(
+        number,
+        Purpose(purpose),
+        channel,
+        client,
+        user if purpose == Purpose.LINK else None,
+        settings,
+        captcha_token=captcha_token,
+        device=device,
+        idempotency_key=idempotency_key,
+        client_key=client_key,
+        tell_unknown=tell_unknown,
+    )
+    return _announce(asked, purpose, channel, client)
+
+
+@sensitive_variables("captcha_token")
+def _request(
+    number: Phone,
+    purpose: Purpose,
+    channel: str | None,
+    client: Client,
+    asker: AbstractBaseUser | None,
+    settings: Settings,
+    *,
+    captcha_token: str,
+    device: str,
+    idempotency_key: str,
+    client_key: str,
+    tell_unknown: bool,
+) -> Asked:
+    """Go the way of a request whose phone could be read."""
     if not number.is_callable:
         return Asked(refusal=Refusal.PHONE_NOT_ALLOWED)
     denial = limits.count_address("request_ip", client.ip, settings)
     if denial:
         return _refuse(denial)
-    asker = user if purpose == Purpose.LINK else None
     digest = digest_request(
         idempotency_key,
         number.e164,
@@ -107,7 +139,7 @@ def request_code(
     route = _choose_route(number, channel, settings, discreet=is_discreet(purpose, settings))
     if isinstance(route, Refusal):
         return Asked(refusal=route)
-    challenge = _new_challenge(number, Purpose(purpose), route[0], client, asker, settings)
+    challenge = _new_challenge(number, purpose, route[0], client, asker, settings)
     challenge.request_digest = digest
     challenge.client_digest = digest_client(client_key, number.e164) if client_key else ""
     if tell_unknown and not (is_known(number.e164, settings) or may_sign_up(challenge, settings)):
@@ -149,6 +181,7 @@ def try_account(
         return _refuse(denial)
     challenge = _new_challenge(number, Purpose.TRIAL, route[0], client, user, settings)
     asked = _send(challenge, number, route, client, settings)
+    asked = _announce(asked, Purpose.TRIAL, None, client)
     if challenge._state.adding:  # refused before anything was stored
         return asked
     attempts = DeliveryAttempt.objects.using(PhoneChallenge.primary().db).filter(
@@ -174,11 +207,26 @@ def resend_code(
     """
     settings = conf.read()
     denial = limits.count_address("request_ip", client.ip, settings)
-    if denial:
-        return _refuse(denial)
-    challenge = find_challenge(public_id, user=user)
+    challenge = None if denial else find_challenge(public_id, user=user)
     if challenge is None:
-        return Asked(refusal=Refusal.UNKNOWN_CHALLENGE)
+        refused = _refuse(denial or Denial(Refusal.UNKNOWN_CHALLENGE))
+        return _announce(refused, "", channel, client, is_resend=True)
+    asked = _resend(challenge, channel, client, user, settings, captcha_token=captcha_token)
+    return _announce(asked, challenge.purpose, channel, client, challenge, is_resend=True)
+
+
+@sensitive_variables("captcha_token")
+def _resend(
+    challenge: PhoneChallenge,
+    channel: str | None,
+    client: Client,
+    user: AbstractBaseUser | None,
+    settings: Settings,
+    *,
+    captcha_token: str = "",
+    account: Account | None = None,
+) -> Asked:
+    """Go the way of a resend whose challenge was found; an operator has chosen the `account`."""
     denial = limits.deny_closed(challenge, settings, timezone.now())
     if denial:
         return _refuse(denial)
@@ -187,6 +235,8 @@ def resend_code(
     decision = decide_about_message(number, challenge.purpose, channel, client, asker, settings)
     if decision is Decision.DENY:
         return Asked(refusal=Refusal.PHONE_NOT_ALLOWED)
+    if account is not None:
+        return _send(challenge, number, [account], client, settings)
     is_required = decision is Decision.CAPTCHA
     robot = refuse_robot_again(captcha_token, challenge, client, settings, is_required=is_required)
     if robot:
@@ -201,6 +251,20 @@ def resend_code(
     if isinstance(route, Refusal):
         return Asked(refusal=route)
     return _send(challenge, number, route, client, settings)
+
+
+def send_through(
+    challenge: PhoneChallenge, account: Account, client: Client, settings: Settings
+) -> Asked:
+    """Send another code for an open challenge through one account. Writes, sends, costs money.
+
+    For operators, who have chosen the account from the route of the number. No address is counted
+    and no captcha asked; the site's hook, guards and the phone's budgets hold, and so does what
+    keeps secret who has an account. `client` is whose address guards of traffic look at.
+    """
+    channel, user = account.provider.channel, challenge.user
+    asked = _resend(challenge, channel, client, user, settings, account=account)
+    return _announce(asked, challenge.purpose, channel, client, challenge, is_resend=True)
 
 
 def find_challenge(
@@ -298,7 +362,7 @@ def _tell_again(challenge: PhoneChallenge) -> Asked:
     if challenge.state == State.SENDING and is_discreet(challenge.purpose, conf.read()):
         challenge.state = State.SENT  # SECURITY: only of a known phone it is still on its way
     if challenge.state != State.FAILED:
-        return Asked(challenge=challenge, resend_in_seconds=wait)
+        return Asked(challenge=challenge, resend_in_seconds=wait, is_repeated=True)
     attempts = DeliveryAttempt.objects.using(PhoneChallenge.primary().db)
     last = attempts.filter(challenge=challenge).order_by("pk").last()
     refusal = REFUSALS.get(DeliveryOutcome(last.outcome)) if last else None
@@ -308,6 +372,7 @@ def _tell_again(challenge: PhoneChallenge) -> Asked:
         kept_challenge=challenge if refusal is Refusal.DELIVERY_FAILED else None,
         resend_in_seconds=wait,
         retry_after_seconds=wait,
+        is_repeated=True,
     )
 
 
@@ -346,6 +411,33 @@ def _is_wanted(challenge: PhoneChallenge, settings: Settings) -> bool:
     """Say whether there is, or may be, a user for the message; the hook is asked in any case."""
     may_be = may_sign_up(challenge, settings)
     return is_known(challenge.phone, settings) or may_be
+
+
+def _announce(
+    asked: Asked,
+    purpose: str,
+    channel: str | None,
+    client: Client,
+    challenge: PhoneChallenge | None = None,
+    *,
+    is_resend: bool = False,
+) -> Asked:
+    """Tell listeners what became of asking, unless they were told before.
+
+    All is committed by now. `on_commit` would open a connection to the database, also for requests
+    that were refused without one.
+    """
+    if not asked.is_repeated:
+        signals.code_requested.send_robust(
+            sender=PhoneChallenge,
+            challenge=challenge or asked.challenge or asked.kept_challenge,
+            refusal=asked.refusal,
+            purpose=str(purpose),
+            channel=channel,
+            is_resend=is_resend,
+            client=client,
+        )
+    return asked
 
 
 def _refuse(denial: Denial) -> Asked:

@@ -16,6 +16,7 @@ from django.db.models.signals import post_delete, pre_delete
 from django.utils.translation import ngettext
 
 from .. import devices
+from ..choices import Span
 from ..conf import Settings
 from ..models import (
     ConfirmAttempt,
@@ -24,12 +25,20 @@ from ..models import (
     GuardObjection,
     PhoneChallenge,
     PhoneLedger,
+    TrafficCount,
+    TrafficSource,
 )
+from .hours import day_of
 from .limits import LADDER_LIFETIME
+from .prefixes import forget_past_blocks
 from .sweep import sweep_deliveries
+from .traffic import count_traffic, find_days_until
 
 BATCH_SIZE = 1_000
 MAX_BATCH_SIZE = 10_000  # SQLite takes 32,766 parameters in a statement
+
+# Traffic by the hour; by the day it is kept for ever.
+HOURS_LIFETIME = timedelta(days=90)
 
 # What belongs to a challenge and goes before it.
 TRAILS: tuple[type[models.Model], ...] = (DeliveryAttempt, ConfirmAttempt, GuardObjection)
@@ -52,24 +61,31 @@ class Purged:
 def purge(settings: Settings, now: datetime, *, batch_size: int = BATCH_SIZE) -> Iterator[Purged]:
     """Remove what is old; tell after each batch how much it was so far. Writes.
 
-    First the sweep closes the deliveries whose worker died. Then go challenges older than
-    `RETENTION_DAYS`, device ledgers unused for longer than a device string lives, and phone ledgers
-    that say nothing any more. Any number of purges may run at once. Call it outside transactions.
+    First the sweep closes the deliveries whose worker died, and what has happened is counted. Then
+    go challenges older than `RETENTION_DAYS`, device ledgers unused for longer than a device string
+    lives, phone ledgers that say nothing any more, traffic (`_old_traffic`), and blocks of prefixes
+    that are over. Any number of purges may run at once. Call it outside transactions.
     """
     sweep_deliveries(now)
+    # Where another count is at work on a backlog, challenges that are too old go all the same.
+    count_traffic(now)
     purged = Purged()
     for count in _purge_challenges(_old_challenges(settings, now), batch_size):
         purged = replace(purged, challenges_count=purged.challenges_count + count)
         yield purged
     left, devices_left = PhoneChallenge.primary(), DeviceLedger.primary()
     unused = _unused_devices(settings, now, left)
-    for count in remove_ledgers(unused, batch_size, skip_locked=True):
+    for count in remove_rows(unused, batch_size, skip_locked=True):
         purged = replace(purged, device_ledgers_count=purged.device_ledgers_count + count)
         yield purged
     silent = _silent_phones(settings, now, left, devices_left)
-    for count in remove_ledgers(silent, batch_size, skip_locked=True):
+    for count in remove_rows(silent, batch_size, skip_locked=True):
         purged = replace(purged, phone_ledgers_count=purged.phone_ledgers_count + count)
         yield purged
+    for rows in _old_traffic(settings, now):
+        for _count in remove_rows(rows, batch_size, skip_locked=True):
+            pass  # not told: it is what people have left behind that they ask about
+    forget_past_blocks(now)
 
 
 def count_old_challenges(settings: Settings, now: datetime) -> int:
@@ -173,6 +189,18 @@ def no_reference(rows: models.QuerySet[Any], field: str) -> Q:
     return Q(~Exists(rows.filter(**{field: OuterRef("pk")})))
 
 
+def _old_traffic(settings: Settings, now: datetime) -> Iterator[models.QuerySet[Any]]:
+    """Choose the sources that challenges would be too old for, and hours that are in their day.
+
+    A source is an address, or the digits of ten thousand phones: it tells of people.
+    """
+    yield TrafficSource.primary().filter(starts_at__lt=_retained_since(settings, now))
+    days_until = find_days_until()
+    if days_until is not None:
+        before = min(days_until, day_of(now - HOURS_LIFETIME).start)
+        yield TrafficCount.primary().filter(span=Span.HOUR, starts_at__lt=before)
+
+
 # How it goes
 
 
@@ -211,21 +239,21 @@ def remove_challenges(pks: Sequence[Any], *, skip_locked: bool = False) -> int:
         return _delete(PhoneChallenge.primary().filter(pk__in=held))
 
 
-def remove_ledgers(
+def remove_rows(
     rows: models.QuerySet[Any], batch_size: int, *, skip_locked: bool = False
 ) -> Iterator[int]:
-    """Remove the ledgers that fulfil the conditions of `rows`; give the number in each batch.
+    """Remove the ledgers, or the traffic, that `rows` chooses; give the number in each batch.
 
-    SECURITY: a request may use any of them at this moment. So the conditions are asked twice: to
+    SECURITY: a request may use any ledger at this moment. So the conditions are asked twice: to
     find a batch, and again of rows that nobody can write to meanwhile. A request that has read a
     row that then goes finds that its own write changes nothing, and reads anew.
     """
-    ledgers = rows.model._base_manager.using(rows.db)
+    everything = rows.model._base_manager.using(rows.db)
     found = rows.order_by("pk").values_list("pk", flat=True)
     batch = list(found[:batch_size])
     while batch:
         with transaction.atomic(using=rows.db, durable=True):
-            held = _lock(ledgers.filter(pk__in=batch), batch, skip_locked=skip_locked)
+            held = _lock(everything.filter(pk__in=batch), batch, skip_locked=skip_locked)
             count = _delete(rows.filter(pk__in=held)) if held else 0
         yield count
         batch = list(found.filter(pk__gt=batch[-1])[:batch_size])

@@ -8,6 +8,7 @@ from django.db import transaction
 
 from .. import signals
 from ..choices import DeliveryOutcome
+from ..events import Event, log_event
 from ..models import DeliveryAttempt, PhoneChallenge
 
 logger = logging.getLogger(__name__)
@@ -54,5 +55,5 @@ def _sweep(challenge: PhoneChallenge) -> bool:
             challenge=challenge,
             delivery=attempt,
         )
-    logger.warning("delivery_swept challenge=%s", challenge.pk)
+    log_event(logger, Event.DELIVERY_SWEPT, challenge=challenge.pk)
     return True

@@ -18,6 +18,7 @@ from .. import conf
 from ..choices import Channel, Refusal
 from ..conf import Settings
 from ..door import Door, log_in, tell_refused
+from ..events import Event, log_event
 from ..fields import WordField
 from ..flow import Client, confirm_code, find_latest, request_code
 from ..issuers import Issuer, load_issuer
@@ -103,7 +104,7 @@ class SendCodeView(LifePOSDoor):
             return refuse(asked.refusal, asked.retry_after_seconds)
         if asked.challenge.awaits_call:
             # An answer without a body cannot say which number to call.
-            logger.error("lifepos_without_code account=%s", asked.challenge.account)
+            log_event(logger, Event.LIFEPOS_WITHOUT_CODE, account=asked.challenge.account)
             return refuse(Refusal.DELIVERY_FAILED)
         return Response(status=204)
 
