@@ -123,6 +123,23 @@ class Span(Words):
     DAY = "day", _("day")
 
 
+class Period(Words):
+    """How far a report of traffic looks back, in days of the site's time zone, today included."""
+
+    DAY = "24h", _("24 hours")
+    WEEK = "7d", _("7 days")
+    MONTH = "30d", _("30 days")
+    QUARTER = "90d", _("90 days")
+
+    @property
+    def days_count(self) -> int:
+        """Give the days that it goes over; the 24 hours are of two."""
+        return _DAYS_COUNT[self]
+
+
+_DAYS_COUNT = {Period.DAY: 1, Period.WEEK: 7, Period.MONTH: 30, Period.QUARTER: 90}
+
+
 class Source(Words):
     """Where traffic comes from, or goes to."""
 
@@ -153,3 +170,17 @@ class Refusal(Words):
     def message(self) -> str:
         """Say it to the person, in the language that is active now."""
         return str(self.label)
+
+    @property
+    def reason(self) -> str:
+        """Say the same without advice, for where it stands beside how long to wait."""
+        return str(_REASONS.get(self, self.label))
+
+
+_REASONS: dict[Refusal, Promise] = {
+    Refusal.RESEND_TOO_SOON: _("A code was sent a moment ago."),
+    Refusal.TOO_MANY_REQUESTS: _("Too many requests."),
+    Refusal.LOCKED: _("Too many wrong codes."),
+    Refusal.DELIVERY_FAILED: _("The code could not be delivered."),
+    Refusal.UNAVAILABLE: _("The service is not available right now."),
+}

@@ -11,6 +11,7 @@ from django_phone_otp.choices import (
     Custody,
     DeliveryOutcome,
     Guard,
+    Period,
     Purpose,
     Refusal,
     Source,
@@ -40,6 +41,7 @@ WORDS = [
         ],
         id="Guard",
     ),
+    pytest.param(Period, ["24h", "7d", "30d", "90d"], id="Period"),
     pytest.param(Span, ["hour", "day"], id="Span"),
     pytest.param(Source, ["prefix", "address"], id="Source"),
     pytest.param(

@@ -1,8 +1,10 @@
 """Inspections: what the services say of our accounts, and what is made of it."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
 from django.utils import translation
 
 from django_phone_otp import conf
@@ -20,7 +22,7 @@ from django_phone_otp.flow.inspection import (
 from django_phone_otp.models import AccountLedger, DeliveryAttempt, PhoneChallenge, ProviderAccount
 from django_phone_otp.providers.base import Balance
 from tests import fakes_admin
-from tests.conftest import PHONE
+from tests.conftest import NOW, PHONE
 from tests.fakes_admin import SECRET, make_account
 
 pytestmark = pytest.mark.django_db
@@ -206,7 +208,7 @@ class TestPreparing:
     def test_a_provider_without_needs_is_not_asked(self):
         inspect()
         assert questions() == ["balance"]
-        assert not AccountLedger.objects.exists()
+        assert AccountLedger.objects.get().sealed_kept == ""
 
     def test_messages_go_out_with_what_was_made(self):
         inspect("Needy")
@@ -401,3 +403,67 @@ class TestMistakes:
         phone_otp(PROVIDERS={"a": entry, "memory": {"BACKEND": "locmem"}})
         first, second = inspect_accounts(conf.read())
         assert (first.problem, second.problem) == ("RuntimeError", "")
+
+
+@pytest.mark.usefixtures("clock")
+class TestLedger:
+    """What a service said is kept, to be looked at without asking it again."""
+
+    def said(self) -> tuple[Decimal | None, str, str]:
+        ledger = AccountLedger.objects.get(alias="texts")
+        assert ledger.inspected_at == NOW
+        return ledger.balance, ledger.currency, ledger.problem
+
+    @pytest.mark.parametrize(
+        ("told", "balance", "currency"),
+        [
+            ("12.5 EUR", Decimal("12.5"), "EUR"),
+            ("7", Decimal(7), ""),
+            ("0.00009 RUB", Decimal(0), "RUB"),
+            ("9999999999.99999 RUB", Decimal("9999999999.9999"), "RUB"),
+            ("10000000000 RUB", None, "RUB"),
+            ("Infinity RUB", None, "RUB"),
+            ("", None, ""),
+        ],
+    )
+    def test_what_is_left(self, told, balance, currency):
+        inspect(balance=told)
+        assert self.said() == (balance, currency, "")
+
+    @pytest.mark.parametrize("amount", ["1.5", "True", "10**40"])
+    def test_what_no_service_may_say_costs_nobody_the_inspection(self, amount):
+        assert inspect("Odd", balance=f"Balance(amount={amount})").was_asked
+        assert self.said()[0] is None
+
+    def test_a_problem_and_no_more_of_the_balance_before(self):
+        make_account(options={"key": SECRET, "balance": "5 EUR"})
+        inspect_again()
+        account = ProviderAccount.objects.get()
+        account.options = {"key": SECRET, "error": "Misconfigured", "words": "x" * 500}
+        account.save()
+        inspect_again()
+        balance, currency, problem = self.said()
+        assert (balance, currency) == (None, "")
+        assert problem == ("Misconfigured: " + "x" * 200)[:200]
+
+    def test_what_was_sent_today_stays(self):
+        AccountLedger.objects.create(alias="texts", sent_count=5, day=NOW.date())
+        inspect(balance="12")
+        ledger = AccountLedger.objects.get(alias="texts")
+        assert (ledger.sent_count, ledger.day, ledger.balance) == (5, NOW.date(), Decimal(12))
+
+    def test_of_one_that_was_not_asked_nothing_is_kept(self):
+        make_account(enabled=False)
+        inspect_again()
+        assert not AccountLedger.objects.exists()
+
+    def test_a_database_that_refuses_costs_nobody_the_inspection(self, caplog):
+        def refuse(execute: Any, sql: str, *rest: Any) -> Any:
+            if "accountledger" in sql and sql.startswith(("INSERT", "UPDATE")):
+                raise OperationalError("read-only")
+            return execute(sql, *rest)
+
+        with connection.execute_wrapper(refuse):
+            assert inspect(balance="12").balance == Balance(amount=Decimal(12))
+        assert caplog.messages == ["inspection_not_kept account=texts error=OperationalError"]
+        assert not AccountLedger.objects.exists()

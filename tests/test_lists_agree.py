@@ -227,6 +227,7 @@ def test_provider_has_a_channel_that_exists(key, path):
                 "AccountLedger",
                 "BlockedPrefix",
                 "ConfirmAttempt",
+                "Dashboard",
                 "DeliveryAttempt",
                 "DeviceLedger",
                 "GuardObjection",
@@ -272,6 +273,12 @@ def test_signals():
         "phone_unlinked",
         "primary_phone_changed",
         "alarm_raised",
+        "account_inspected",
+        "breaker_closed",
+        "breaker_opened",
+        "code_requested",
+        "guard_objected",
+        "login_accepted",
     }
 
 

@@ -4,7 +4,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -16,11 +16,18 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_phone_otp import conf, devices
-from django_phone_otp.choices import Refusal, State
+from django_phone_otp.choices import Refusal, Source, Span, State
 from django_phone_otp.flow import request_code, retention
+from django_phone_otp.flow.hours import day_of
 from django_phone_otp.flow.retention import Purged, count_purgeable, purge
-from django_phone_otp.models import DeviceLedger, PhoneChallenge, PhoneLedger
-from tests.conftest import PHONE
+from django_phone_otp.models import (
+    DeviceLedger,
+    PhoneChallenge,
+    PhoneLedger,
+    TrafficCount,
+    TrafficSource,
+)
+from tests.conftest import NOW, PHONE
 from tests.rows import DAY, TRAILS, make_challenge, make_challenges, make_device, make_ledger
 
 OTHER_PHONE = "+79244501004"
@@ -231,6 +238,65 @@ class TestCount:
         assert count_rows() == before
 
 
+@pytest.mark.django_db
+@pytest.mark.usefixtures("clock")
+class TestTraffic:
+    """It is counted before challenges go; what tells of people goes when they do."""
+
+    def hours(self) -> list[datetime]:
+        rows = TrafficCount.objects.filter(span=Span.HOUR, account="memory")
+        return list(rows.values_list("starts_at", flat=True))
+
+    def test_challenges_are_counted_before_they_go(self):
+        for minutes in range(3):
+            age = 31 * DAY - timedelta(minutes=minutes)
+            make_challenge(
+                age, make_ledger(timedelta(0), f"+7924450100{minutes}"), account="memory"
+            )
+        assert run().challenges_count == 3
+        counts = TrafficCount.objects.filter(account="memory").values_list("span", "sent_count")
+        assert sorted(counts) == [("day", 3), ("hour", 3)]
+
+    @pytest.mark.parametrize(("age", "left"), [(30 * DAY, 1), (30 * DAY + MOMENT, 0), (DAY, 1)])
+    def test_s23_sources_older_than_the_retention_go(self, age, left):
+        TrafficSource.objects.create(
+            span=Span.DAY,
+            starts_at=timezone.now() - age,
+            kind=Source.PREFIX,
+            scope="+7924450",
+            sent_count=2,
+            verified_count=1,
+        )
+        run()
+        assert TrafficSource.objects.count() == left
+
+    def test_hours_go_after_ninety_days_and_their_days_stay(self, clock):
+        make_challenge(DAY, make_ledger(timedelta(0)), account="memory")
+        run()
+        assert len(self.hours()) == 1
+        clock.shift(89 * DAY)
+        run()
+        assert len(self.hours()) == 1
+        clock.shift(DAY)
+        run()
+        assert self.hours() == []
+        assert TrafficCount.objects.get(span=Span.DAY, account="memory").sent_count == 1
+
+    def test_hours_that_are_in_no_day_stay(self, clock):
+        make_challenge(timedelta(0), make_ledger(timedelta(0)))
+        # Written by a count whose clock is ahead: ours gives way to it.
+        TrafficCount.objects.create(
+            span=Span.DAY,
+            starts_at=day_of(NOW).start,
+            counted_at=NOW + 365 * DAY,
+            details={"ends_at": day_of(NOW).start.isoformat()},
+        )
+        run()
+        clock.shift(100 * DAY)
+        run()
+        assert len(self.hours()) == 1
+
+
 class Log:
     """What went to the database: statements with their rows and parameters, and transactions."""
 
@@ -243,6 +309,8 @@ class Log:
     ) -> Any:
         result = execute(sql, params, many, context)
         self.most_parameters = max(self.most_parameters, len(params or ()))
+        if re.match(r"INSERT INTO [`\"]phone_otp_traffic", sql):
+            self.most_parameters = 0  # counting came before; it grows with no rows
         found = re.match(r"DELETE FROM [`\"]phone_otp_(\w+)", sql)
         if found:
             self.deleted.append((found[1], context["cursor"].rowcount))
@@ -284,10 +352,12 @@ class TestBatches:
         make_challenges(31 * DAY, make_ledger(timedelta(0)), 23)
         with CaptureQueriesContext(connection) as captured:
             run(5)
-        words = [each["sql"].split()[0].rstrip(";") for each in captured.captured_queries]
-        assert (words.count("BEGIN"), words.count("COMMIT")) == (5, 5)
+        log = "\n".join(each["sql"].rstrip(";") for each in captured.captured_queries)
+        blocks = [
+            each for each in log.split("BEGIN") if re.search(r"DELETE .*phonechallenge", each)
+        ]
         # Attempts of three kinds, and the challenges.
-        assert words.count("DELETE") == 5 * 4
+        assert [(each.count("DELETE "), each.count("COMMIT")) for each in blocks] == [(4, 1)] * 5
 
     def test_s23_a_purge_that_is_stopped_leaves_whole_rows(self):
         make_challenges(31 * DAY, make_ledger(31 * DAY), 23)
@@ -310,13 +380,15 @@ class TestBatches:
 
     def test_rows_do_not_become_objects(self):
         make_challenges(31 * DAY, make_ledger(31 * DAY), 5)
-        made = []
-        models.signals.post_init.connect(lambda **_: made.append(1), weak=False, dispatch_uid="t")
+        made = set()
+        models.signals.post_init.connect(
+            lambda sender, **_: made.add(sender), weak=False, dispatch_uid="t"
+        )
         try:
             run()
         finally:
             models.signals.post_init.disconnect(dispatch_uid="t")
-        assert made == []
+        assert made == {TrafficCount, TrafficSource}
 
     def test_inside_of_a_transaction_no_challenge_goes(self):
         make_challenge(31 * DAY, make_ledger(timedelta(0)))

@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
                         unique=True,
                         validators=[
                             django.core.validators.RegexValidator(
-                                "^\\+[1-9][0-9]{1,14}\\Z",
+                                "^\\+[1-9][0-9]{0,14}\\Z",
                                 "Write it with + and country code, such as +7924450.",
                             )
                         ],
@@ -180,6 +180,10 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddIndex(
+            model_name="guardobjection",
+            index=models.Index(fields=["guard", "-created_at"], name="phone_otp_objection_guard"),
+        ),
+        migrations.AddIndex(
             model_name="phonechallenge",
             index=models.Index(fields=["region", "-created_at"], name="phone_otp_challenge_region"),
         ),
@@ -193,6 +197,19 @@ class Migration(migrations.Migration):
                 fields=("span", "starts_at", "account", "channel", "region"),
                 name="phone_otp_traffic_is_one",
             ),
+        ),
+        migrations.CreateModel(
+            name="Dashboard",
+            fields=[],
+            options={
+                "verbose_name": "dashboard",
+                "verbose_name_plural": "dashboard",
+                "proxy": True,
+                "default_permissions": (),
+                "indexes": [],
+                "constraints": [],
+            },
+            bases=("phone_otp.trafficcount",),
         ),
         migrations.AddConstraint(
             model_name="trafficsource",

@@ -9,6 +9,7 @@ from .account_ledger import AccountLedger
 from .attempts import ConfirmAttempt, DeliveryAttempt, GuardObjection
 from .blocked_prefix import BlockedPrefix
 from .challenge import IssuedCode, PhoneChallenge
+from .dashboard import Dashboard
 from .ledger import DeviceLedger, PhoneLedger
 from .traffic import TrafficCount, TrafficSource
 from .user_phone import UserPhone
@@ -17,6 +18,7 @@ __all__ = [
     "AccountLedger",
     "BlockedPrefix",
     "ConfirmAttempt",
+    "Dashboard",
     "DeliveryAttempt",
     "DeviceLedger",
     "GuardObjection",

@@ -67,6 +67,10 @@ class GuardObjection(models.Model):
     class Meta:
         verbose_name = _("guard's objection")
         verbose_name_plural = _("guards' objections")
+        indexes = (
+            # The admin's filter of challenges by the guard that objected.
+            models.Index(fields=["guard", "-created_at"], name="phone_otp_objection_guard"),
+        )
 
     def __str__(self) -> str:
         return str(self.get_guard_display())

@@ -17,7 +17,7 @@ class BlockedPrefix(models.Model):
         unique=True,
         validators=[
             RegexValidator(
-                r"^\+[1-9][0-9]{1,14}\Z", _("Write it with + and country code, such as +7924450.")
+                r"^\+[1-9][0-9]{0,14}\Z", _("Write it with + and country code, such as +7924450.")
             )
         ],
     )

@@ -170,6 +170,12 @@ class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
         """Close an open challenge for good."""
         return bool(self.filter(pk=pk, state__in=OPEN_STATES).update(state=State.CANCELLED))
 
+    def revoke(self, pk: int) -> bool:
+        """Close one that is open, or verified and not spent."""
+        is_unspent = Q(state=State.VERIFIED, spent_at__isnull=True)
+        found = self.filter(Q(state__in=OPEN_STATES) | is_unspent, pk=pk)
+        return bool(found.update(state=State.CANCELLED, verified_at=None))
+
 
 class PhoneChallenge(models.Model):
     """One request to prove one phone for one purpose.
@@ -286,9 +292,8 @@ class PhoneChallenge(models.Model):
         )
 
     def __str__(self) -> str:
-        return (
-            f"{self.masked_phone}, {self.get_purpose_display()}, {self.created_at:%Y-%m-%d %H:%M}"
-        )
+        asked_at = timezone.localtime(self.created_at)
+        return f"{self.masked_phone}, {self.get_purpose_display()}, {asked_at:%Y-%m-%d %H:%M}"
 
     @classmethod
     def primary(cls) -> PhoneChallengeQuerySet:

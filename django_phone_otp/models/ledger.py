@@ -176,7 +176,7 @@ class DeviceLedger(Ledger):
         )
 
     def __str__(self) -> str:
-        return f"{self.ledger}, {self.created_at:%Y-%m-%d %H:%M}"
+        return f"{self.ledger}, {timezone.localtime(self.created_at):%Y-%m-%d %H:%M}"
 
     @property
     def disabled_at(self) -> datetime | None:

@@ -17,7 +17,8 @@ class TrafficCount(models.Model):
     Everything belongs to the time of the request: a login at 13:02 upon a code asked for at 12:58
     counts for 12 o'clock. `account` is empty where no account was come to. A challenge counts once,
     at the account of its last delivery; what `details` says of deliveries counts at each account
-    that was asked. `details` is written and read by `flow.tallies`.
+    that was asked. `details` is written and read by `flow.tallies`. A row without account, channel
+    and region counts nothing: it marks that the hour or day was counted, and knows the sum.
     """
 
     span = models.CharField(_("span"), max_length=8, choices=Span.listed)

@@ -1,5 +1,6 @@
 """`phone_otp_erase PHONE [--keep-login] [--unlock] [--no-input]`: erase what is stored about it."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,10 +10,13 @@ from django.utils.translation import ngettext
 
 from ... import conf
 from ...conf import Settings
+from ...events import Event, log_event
 from ...flow.privacy import Stored, erase, survey
 from ...flow.retention import write_counts
 from ...phone import mask
 from ..phones import read_phone
+
+logger = logging.getLogger(__name__)
 
 INTERRUPTED_STATUS = 130  # as shells have it: 128 and the number of SIGINT
 
@@ -72,6 +76,7 @@ class Command(BaseCommand):
             return
         if not erase(phone, settings, keep_login=keep_login, unlock=unlock):
             raise CommandError(_refuse(phone))  # somebody entered a wrong code at this moment
+        log_event(logger, Event.OPERATOR_ACTED, action="erase", phone=phone)
         self.stdout.write(_("Erased."))
 
 

@@ -1,6 +1,7 @@
 """`phone_otp_export PHONE [--output FILE]`: write all that is stored about one phone, as JSON."""
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ... import conf
+from ...events import Event, log_event
 from ...flow.privacy import export
 from ...phone import mask
 from ..phones import read_phone
+
+logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -38,6 +42,7 @@ class Command(BaseCommand):
         settings = conf.read()
         phone = read_phone(options["phone"], settings)
         found = export(phone, settings, timezone.now())
+        log_event(logger, Event.OPERATOR_ACTED, action="export", phone=phone)
         text = json.dumps(found, indent=2, ensure_ascii=False, cls=DjangoJSONEncoder)
         if options["output"] is None:
             self.stdout.write(text)

@@ -1,5 +1,6 @@
 """`phone_otp_revoke_devices PHONE`: let no device string of a phone count any more."""
 
+import logging
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -7,9 +8,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ... import conf
+from ...events import Event, log_event
 from ...models import PhoneLedger
 from ...phone import mask
 from ..phones import read_phone
+
+logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -25,4 +29,5 @@ class Command(BaseCommand):
         """Revoke them; fails when it is no phone."""
         phone = read_phone(options["phone"], conf.read())
         PhoneLedger.primary().revoke_devices(phone, timezone.now())
+        log_event(logger, Event.OPERATOR_ACTED, action="revoke_devices", phone=phone)
         self.stdout.write(_("The devices of %(phone)s are revoked.") % {"phone": mask(phone)})

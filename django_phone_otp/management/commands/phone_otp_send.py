@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from ...exceptions import InvalidPhone
 from ...flow import try_account
 from ...flow.inspection import ask_status
+from ...flow.refusals import explain
 from ...models import DeliveryAttempt
 
 
@@ -36,11 +37,7 @@ class Command(BaseCommand):
         for attempt in asked.attempts:
             self.stdout.write(_describe(attempt))
         if asked.refusal:
-            told = [asked.refusal.message]
-            if asked.retry_after_seconds:
-                wait = {"seconds": asked.retry_after_seconds}
-                told.append(_("Try again in %(seconds)d seconds.") % wait)
-            raise CommandError(" ".join(told))
+            raise CommandError(explain(asked.refusal, asked.retry_after_seconds))
         if asked.challenge:
             self.stdout.write(asked.challenge.hint)
 

@@ -1,0 +1,446 @@
+"""`phone_otp_health`: what it takes for a drop, what chance, and what else it tells."""
+
+import io
+import json
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection
+
+from django_phone_otp.choices import Span
+from django_phone_otp.flow.health import Comparison, Share, Trouble
+from django_phone_otp.flow.traffic import STATE_KEY
+from django_phone_otp.models import AccountLedger, ProviderAccount, TrafficCount
+from tests import fakes
+from tests.conftest import NOW
+from tests.rows import make_challenge, make_ledger
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
+
+HOUR = timedelta(hours=1)
+LAST = NOW - 2 * HOUR  # the last hour whose answers have come in: the clock stands at its end + 1 h
+LATER = timedelta(minutes=20)
+
+
+@pytest.fixture(autouse=True)
+def _counted(settings: Any) -> None:
+    """What is counted is fresh: the rows of a test are not counted anew from challenges."""
+    settings.TIME_ZONE = "UTC"
+    cache.set(STATE_KEY, (NOW.timestamp(), 3_600))
+
+
+def write_hour(start: datetime, sent: int, verified: int, **columns: Any) -> None:
+    TrafficCount.objects.create(
+        **{
+            "span": Span.HOUR,
+            "starts_at": start,
+            "account": "memory",
+            "channel": "sms",
+            "region": "RU",
+            "requested_count": sent,
+            "sent_count": sent,
+            "verified_count": verified,
+            "counted_at": start + HOUR + LATER,
+            **columns,
+        }
+    )
+
+
+def write_days(sent: int, verified: int, **columns: Any) -> None:
+    """Write the same hour of each of the seven days before."""
+    for days in range(1, 8):
+        write_hour(LAST - timedelta(days=days), sent, verified, **columns)
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    """Give the exit status and what is written, the error with it."""
+    out = io.StringIO()
+    try:
+        call_command("phone_otp_health", *arguments, stdout=out)
+    except CommandError as error:
+        return error.returncode, f"{out.getvalue()}CommandError: {error}\n"
+    return 0, out.getvalue()
+
+
+def run_json(*arguments: str) -> dict[str, Any]:
+    out = io.StringIO()
+    with suppress(CommandError):
+        call_command("phone_otp_health", "--json", *arguments, stdout=out)
+    told: dict[str, Any] = json.loads(out.getvalue())
+    return told
+
+
+def troubles() -> list[tuple[str, str]]:
+    return [(each["problem"], each["subject"]) for each in run_json()["problems"]]
+
+
+# Chance
+
+
+@pytest.mark.parametrize(
+    ("verified", "sent", "least", "most"),
+    [
+        # R. G. Newcombe, Stat. Med. 17 (1998), table I: the score method.
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+        (0, 0, 0.0, 1.0),
+        (20, 20, 0.8389, 1.0),
+    ],
+)
+def test_the_bounds_of_a_conversion(verified, sent, least, most):
+    assert Share(verified, sent).bounds == pytest.approx((least, most), abs=0.0001)
+
+
+def compare(now: tuple[int, int], before: tuple[int, int]) -> Comparison:
+    return Comparison(subject="", now=Share(*now), before=Share(*before))
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "percent"),
+    [((40, 100), (80, 100), 50), ((80, 100), (80, 100), 0), ((80, 100), (40, 100), -100)],
+)
+def test_a_drop_is_a_part_of_what_was(now, before, percent):
+    assert compare(now, before).drop_percent == pytest.approx(percent)
+
+
+@pytest.mark.parametrize(
+    ("now", "before"), [((0, 0), (8, 10)), ((8, 10), (0, 0)), ((1, 9), (0, 9))]
+)
+def test_nothing_drops_from_nothing(now, before):
+    assert compare(now, before).drop_percent is None
+    assert not compare(now, before).has_dropped(30, 1)
+
+
+@pytest.mark.parametrize(
+    ("now", "has_dropped"),
+    [
+        # Before, 560 of 700: 76.9 % at the least. Less 30 % of it: 53.8 %.
+        ((10, 30), True),  # 51.2 % at the most
+        ((11, 30), False),  # 54.5 %: a drop by half, and too few to be certain
+        ((44, 100), True),
+        ((45, 100), False),
+        ((507, 1_000), True),  # of many a drop of hardly more is certain
+        ((508, 1_000), False),
+        ((0, 29), False),  # fewer than are compared
+        ((0, 30), True),
+    ],
+)
+def test_only_a_certain_drop_is_one(now, has_dropped):
+    assert compare(now, (560, 700)).has_dropped(30, 30) is has_dropped
+
+
+def test_days_before_with_too_little_traffic_are_no_measure():
+    assert not compare((0, 100), (29, 29)).has_dropped(30, 30)
+    assert compare((0, 100), (30, 30)).has_dropped(30, 30)
+
+
+# What is compared
+
+
+def test_all_is_well():
+    write_days(100, 80)
+    write_hour(LAST, 100, 80)
+    assert run() == (0, "All is well.\n")
+
+
+def test_silence_can_be_asked_for():
+    write_days(100, 80)
+    write_hour(LAST, 100, 80)
+    assert run("-v", "0") == (0, "")
+
+
+def test_a_drop_is_told_with_its_numbers():
+    write_days(100, 80)
+    write_hour(LAST, 100, 40)
+    words = "the conversion fell by 50%, to 40% (40 of 100) from 80% (560 of 700)."
+    subjects = ("All messages", "Account memory", "text message", "Region RU")
+    told = "".join(f"{each}: {words}\n" for each in subjects)
+    assert run() == (1, f"{told}CommandError: 4 problems.\n")
+
+
+def test_what_dropped_alone_is_told_alone():
+    for account, region in (("calls", "RU"), ("texts", "BY")):
+        write_days(1_000, 800, account=account, region=region)
+    write_hour(LAST, 1_000, 800, account="calls", region="RU")
+    write_hour(LAST, 100, 30, account="texts", region="BY")
+    assert troubles() == [
+        ("conversion_dropped", "account texts"),
+        ("conversion_dropped", "region BY"),
+    ]
+
+
+def test_small_numbers_raise_no_alarm():
+    write_days(4, 3)
+    write_hour(LAST, 10, 0)
+    assert troubles() == []
+
+
+def test_the_limits_can_be_set():
+    write_days(100, 80)
+    write_hour(LAST, 20, 8)
+    assert run("--min-sent", "21")[0] == 0
+    assert run("--min-sent", "20", "--max-drop", "20")[0] == 1
+    assert run("--min-sent", "20", "--max-drop", "50")[0] == 0
+
+
+@pytest.mark.parametrize(("hours", "status"), [("1", 0), ("2", 1)])
+def test_more_hours_can_be_taken_together(hours, status):
+    write_days(100, 80)
+    write_hour(LAST, 100, 80)
+    for days in range(8):
+        write_hour(LAST - HOUR - timedelta(days=days), 400, 320 if days else 40)
+    assert run("--hours", hours)[0] == status
+
+
+@pytest.mark.parametrize("hour", [LAST + HOUR, LAST - HOUR, LAST - timedelta(days=8)])
+def test_other_hours_do_not_count(hour):
+    write_days(100, 80)
+    write_hour(LAST, 100, 80)
+    write_hour(hour, 1_000, 0)
+    assert troubles() == []
+
+
+@pytest.mark.parametrize(("minutes", "since"), [(14, "10:00"), (15, "11:00")])
+def test_an_hour_is_looked_at_once_its_answers_have_come_in(clock, minutes, since):
+    clock.shift(timedelta(minutes=minutes))
+    assert run_json()["since"] == f"2026-03-01T{since}:00+00:00"
+
+
+def test_nobody_logs_in_any_more():
+    write_days(25, 20)
+    write_hour(LAST, 0, 0)
+    status, told = run()
+    assert (status, told.splitlines()[0]) == (
+        1,
+        "Nobody has logged in during these hours; on the days before about 20 people did.",
+    )
+
+
+def test_nobody_logs_in_at_night():
+    write_days(25, 19)
+    write_hour(LAST, 0, 0)
+    assert run() == (0, "All is well.\n")
+
+
+def test_the_same_hours_are_those_of_the_sites_clocks(settings, clock):
+    """The clocks went forward: 10 o'clock was an hour later by UTC on the days before."""
+    settings.TIME_ZONE = "Europe/Berlin"
+    now = datetime(2026, 3, 29, 11, 0, tzinfo=UTC)
+    clock.move_to(now)
+    cache.set(STATE_KEY, (now.timestamp(), 3_600))
+    write_hour(now - 2 * HOUR, 100, 80)
+    for days in range(1, 8):
+        write_hour(now - HOUR - timedelta(days=days), 100, 10)
+    assert run_json()["conversions"][0]["sent_before"] == 700
+
+
+# Whether it was counted
+
+
+def test_traffic_that_nobody_counted():
+    TrafficCount.objects.all().delete()
+    assert run()[1].splitlines()[0] == (
+        "Traffic has not been counted up to 2026-03-01 11:00: run phone_otp_count_traffic."
+    )
+
+
+@pytest.mark.parametrize(("minutes", "is_behind"), [(14, True), (15, False)])
+def test_an_hour_that_was_counted_before_its_answers_came_in(minutes, is_behind):
+    write_days(100, 80)
+    counted_at = LAST + HOUR + timedelta(minutes=minutes)
+    write_hour(LAST, 100, 0, counted_at=counted_at)
+    assert (troubles() == [("traffic_behind", "")]) is is_behind
+
+
+def test_a_later_count_that_was_stopped_before_it_came_to_the_hour():
+    write_days(100, 80)
+    write_hour(LAST, 100, 0, counted_at=LAST + HOUR)
+    write_hour(LAST + HOUR, 100, 80)
+    assert troubles() == [("traffic_behind", "")]
+
+
+def test_an_hour_in_which_nobody_asked_need_not_be_counted():
+    write_hour(LAST + HOUR, 100, 80, counted_at=LAST + HOUR + LATER)
+    assert troubles() == []
+
+
+def test_what_is_due_is_counted_first():
+    cache.delete(STATE_KEY)
+    make_challenge(NOW - LAST, make_ledger(HOUR), region="RU", account="memory")
+    told = run_json()
+    assert told["problems"] == []
+    assert told["conversions"][0]["sent"] == 1
+
+
+# Accounts, guards, deliveries
+
+
+@pytest.fixture
+def _well() -> None:
+    write_days(100, 80)
+    write_hour(LAST, 100, 80)
+
+
+@pytest.mark.usefixtures("_well")
+class TestOthers:
+    def test_an_account_that_cannot_be_used(self):
+        ProviderAccount.objects.create(alias="texts", backend="nothing")
+        assert troubles() == [("account_broken", "texts")]
+
+    def test_an_account_that_is_switched_off_may_be_broken(self):
+        ProviderAccount.objects.create(alias="texts", backend="nothing", enabled=False)
+        assert troubles() == []
+
+    def test_an_account_whose_service_found_something_wrong(self):
+        AccountLedger.objects.create(alias="memory", problem="no money", inspected_at=LAST)
+        assert run()[1].splitlines()[0] == "memory is broken: no money (2026-03-01 10:00)"
+
+    def test_no_account(self, phone_otp):
+        phone_otp(PROVIDERS=None)
+        assert troubles() == [("no_account", "")]
+
+    def test_the_console_needs_no_account(self, phone_otp, settings):
+        settings.DEBUG = True
+        phone_otp(PROVIDERS=None)
+        assert troubles() == []
+
+    def test_a_breaker_that_is_open(self, phone_otp, post, clock):
+        phone_otp(RESEND_WAITS=[0], LIMITS={"send_phone": "99/h"})
+        phone_otp(PROVIDERS=fakes.providers(shaky={"error": "ProviderUnavailable"}))
+        for _ in range(5):
+            post("request", phone="+79244501003")
+        assert run()[1].splitlines()[0] == "shaky keeps failing: 5 times in a row."
+        clock.shift(61)  # half open
+        assert troubles() == [("breaker_open", "shaky")]
+
+    def test_a_delivery_that_its_worker_has_left(self):
+        ledger = make_ledger(HOUR)
+        sending = {"state": "sending", "code_digest": "", "sent_at": None}
+        make_challenge(timedelta(minutes=3), ledger, **sending)
+        make_challenge(timedelta(minutes=1), ledger, **sending)
+        assert run()[1].splitlines()[0] == (
+            "1 delivery was abandoned by its worker: run phone_otp_sweep."
+        )
+
+    @pytest.mark.parametrize(
+        ("details", "found"),
+        [
+            ({"blocked": {"prefix_traffic": 7}}, [("guard_shut", "prefix_traffic")]),
+            ({"shadow": {"prefix_traffic": 7}}, []),
+            ({"blocked": {"region": 7, "number_type": 1}}, []),
+        ],
+        ids=["blocked", "shadow", "rules"],
+    )
+    def test_a_guard_of_traffic_that_has_shut(self, details, found):
+        write_hour(LAST, 0, 0, region="UZ", details=details)
+        assert troubles() == found
+
+
+# Forms
+
+
+def test_json_for_programs():
+    write_days(100, 80)
+    write_hour(LAST, 100, 40, account="", channel="", region="")
+    told = run_json()
+    assert told == {
+        "ok": False,
+        "since": "2026-03-01T10:00:00+00:00",
+        "until": "2026-03-01T11:00:00+00:00",
+        "problems": [
+            {
+                "problem": "conversion_dropped",
+                "subject": "",
+                "words": (
+                    "All messages: the conversion fell by 50%, to 40% (40 of 100) from 80% "
+                    "(560 of 700)."
+                ),
+            }
+        ],
+        "conversions": [
+            {
+                "subject": "",
+                "sent": 100,
+                "verified": 40,
+                "conversion": 0.4,
+                "sent_before": 700,
+                "verified_before": 560,
+                "conversion_before": 0.8,
+                "drop_percent": 50.0,
+            },
+            *(
+                {
+                    "subject": subject,
+                    "sent": 0,
+                    "verified": 0,
+                    "conversion": None,
+                    "sent_before": 700,
+                    "verified_before": 560,
+                    "conversion_before": 0.8,
+                    "drop_percent": None,
+                }
+                for subject in ("account memory", "channel sms", "region RU")
+            ),
+        ],
+    }
+
+
+def test_the_words_of_the_json_are_for_ever():
+    assert {each.value for each in Trouble} == {
+        "conversion_dropped",
+        "no_logins",
+        "no_account",
+        "account_broken",
+        "breaker_open",
+        "guard_shut",
+        "sweep_needed",
+        "traffic_behind",
+    }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--max-drop", "0"),
+        ("--max-drop", "100"),
+        ("--max-drop", "nan"),
+        ("--min-sent", "0"),
+        ("--hours", "0"),
+        ("--hours", "25"),
+    ],
+    ids=" ".join,
+)
+def test_arguments_that_make_no_sense(arguments):
+    assert run(*arguments)[0] == 2
+
+
+def test_a_database_out_of_reach_has_a_status_of_its_own():
+    def fail(*_: Any) -> Any:
+        raise OperationalError("a password, perhaps")
+
+    with connection.execute_wrapper(fail):
+        assert run() == (3, "CommandError: The database is out of reach: OperationalError.\n")
+
+
+def test_it_reads_no_challenge_however_many_there_are(django_assert_max_num_queries):
+    write_days(100, 80)
+    write_hour(LAST, 100, 80)
+    with django_assert_max_num_queries(5) as queries:
+        assert run()[0] == 0
+    tables = [each["sql"] for each in queries.captured_queries]
+    assert sum("phonechallenge" in each for each in tables) == 1  # the abandoned, by their index
+
+
+@pytest.mark.parametrize("rows", [1, 50])
+def test_the_number_of_queries_does_not_grow(django_assert_num_queries, rows):
+    for number in range(rows):
+        write_days(10, 8, account=f"a{number}")
+        write_hour(LAST, 10, 8, account=f"a{number}")
+    with django_assert_num_queries(5):
+        run()
