@@ -737,7 +737,7 @@ class TestChecking:
         log_in(client, "view_provideraccount")
         post_action(client, "check_accounts", account)
         assert fakes_admin.calls == [("balance", True)]
-        assert not AccountLedger.objects.exists()
+        assert not AccountLedger.objects.exclude(sealed_kept="").exists()
 
     def test_nothing_is_sent_and_nothing_is_logged_as_changed(self, admin_client):
         post_action(admin_client, "check_accounts", make_account())
@@ -869,7 +869,7 @@ class TestTrying:
     def test_no_other_account_steps_in(self, admin_client):
         make_account(options={"key": SECRET, "error": "ProviderUnavailable", "words": "no route"})
         (message,) = errors_of(send(admin_client, "texts"))["__all__"]
-        assert message.startswith("The code could not be delivered. Try again later. ")
+        assert message.startswith("The code could not be delivered. Try again in 30 seconds. ")
         assert "texts: provider not reachable, no route" in message
         assert message.endswith(" Try again in 30 seconds.")
         assert not local.outbox
@@ -909,7 +909,7 @@ class TestTrying:
         send(admin_client, "texts")
         response = send(admin_client, "texts")
         assert errors_of(response) == {
-            "__all__": ["Wait a moment before you ask for another code. Try again in 30 seconds."]
+            "__all__": ["A code was sent a moment ago. Try again in 30 seconds."]
         }
         assert len(fakes_admin.calls) == 1
 
@@ -919,7 +919,7 @@ class TestTrying:
             send(admin_client, "texts")
         clock.shift(60)
         assert errors_of(send(admin_client, "texts")) == {
-            "__all__": ["Too many requests. Try again later. Try again in 3540 seconds."]
+            "__all__": ["Too many requests. Try again in 59 minutes."]
         }
 
     def test_what_a_stranger_asked_for_counts_for_the_phone(self, admin_client, account, post):
@@ -950,7 +950,7 @@ class TestTrying:
         for _ in range(10):
             assert messages_of(send(admin_client, "texts"))[0][0] == "success"
         (message,) = errors_of(send(admin_client, "texts", OTHER_PHONE))["__all__"]
-        assert message.startswith("Too many requests. Try again later. Try again in ")
+        assert message.startswith("Too many requests. Try again in ")
         assert len(fakes_admin.calls) == 10
 
     def test_ten_are_for_all_accounts_together(self, admin_client, account, patient):
@@ -1189,7 +1189,7 @@ class TestPages:
         texts = [path.read_text(encoding="utf-8") for path in folder.rglob("admin/**/*.html")]
         assert len(texts) >= 3
         assert [
-            text for text in texts if re.search(r"<script|<style|\sstyle=|\son\w+=", text)
+            text for text in texts if re.search(r"<script(?! src=)|<style|\sstyle=|\son\w+=", text)
         ] == []
 
     def test_the_pages_can_be_read_in_russian(self, admin_client, pages):

@@ -5,6 +5,7 @@ The form is made from the provider's own schema of options. Secrets go in and ne
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
@@ -29,12 +30,14 @@ from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from .. import conf
+from ..events import Event, log_event
 from ..exceptions import InvalidPhone
 from ..flow import Client, try_account
 from ..flow.accounts import list_entries, read_row
 from ..flow.breakers import Breaker, close_breaker, read_breakers
 from ..flow.inspection import describe, inspect_accounts, needs_preparation
 from ..flow.limits import today
+from ..flow.refusals import explain
 from ..flow.transactions import outside_transactions
 from ..models import AccountLedger, ProviderAccount
 from ..phone import MAX_TYPED_LENGTH
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
     AccountModelAdmin = admin.ModelAdmin[ProviderAccount]
 else:
     AccountModelAdmin = admin.ModelAdmin
+
+logger = logging.getLogger(__name__)
 
 SEND_TRIAL = "phone_otp.send_trial"
 CHECK_SECONDS = 10  # then no further account is asked: a worker of the site waits all the time
@@ -164,6 +169,7 @@ class ProviderAccountAdmin(AccountModelAdmin):
             obj.options = form.options
         super().save_model(request, obj, form, change)
         transaction.on_commit(lambda: close_breaker(obj.alias), using=obj._state.db)
+        _log(request, "change_account" if change else "add_account", obj.alias)
 
     # What is shown
 
@@ -283,12 +289,25 @@ class ProviderAccountAdmin(AccountModelAdmin):
         for account in switched:
             ProviderAccount.primary().filter(pk=account.pk).update(enabled=enabled)
             self.log_change(request, account, [{"changed": {"fields": ["enabled"]}}])
+            _log(request, "enable_account" if enabled else "disable_account", account.alias)
         count = len(switched)
         if enabled:
             text = ngettext("%(count)d account enabled.", "%(count)d accounts enabled.", count)
         else:
             text = ngettext("%(count)d account disabled.", "%(count)d accounts disabled.", count)
         self.message_user(request, text % {"count": count})
+
+    def delete_model(self, request: HttpRequest, obj: ProviderAccount) -> None:
+        """Delete one, and note it in the log too."""
+        super().delete_model(request, obj)
+        _log(request, "delete_account", obj.alias)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ProviderAccount]) -> None:
+        """Delete several, and note each in the log too."""
+        aliases = [each.alias for each in queryset]
+        super().delete_queryset(request, queryset)
+        for alias in aliases:
+            _log(request, "delete_account", alias)
 
     def trial_view(self, request: HttpRequest) -> HttpResponse:
         """Send a test code through one account."""
@@ -325,11 +344,8 @@ class ProviderAccountAdmin(AccountModelAdmin):
             hint = asked.challenge.hint
             self.message_user(request, f"{words}. {hint}", messages.SUCCESS)
             return True
-        wait = asked.retry_after_seconds
-        told = [asked.refusal.message if asked.refusal else "", words]
-        if wait:
-            told.append(_("Try again in %(seconds)d seconds.") % {"seconds": wait})
-        form.add_error(None, " ".join(str(each) for each in told if each))
+        why = explain(asked.refusal, asked.retry_after_seconds) if asked.refusal else ""
+        form.add_error(None, " ".join(filter(None, [why, words])))
         return False
 
     def _address(self, name: str) -> str:
@@ -343,6 +359,16 @@ class ProviderAccountAdmin(AccountModelAdmin):
             f"admin/phone_otp/provideraccount/{template}",
             {**self.admin_site.each_context(request), "opts": self.opts, **context},
         )
+
+
+def _log(request: HttpRequest, action: str, alias: str) -> None:
+    """Note in the log what an operator has done, once it is committed."""
+
+    def log() -> None:
+        operator = request.user.pk
+        log_event(logger, Event.OPERATOR_ACTED, action=action, operator=operator, account=alias)
+
+    transaction.on_commit(log, using=ProviderAccount.primary().db, robust=True)
 
 
 def _list_channels() -> dict[str, str]:
