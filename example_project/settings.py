@@ -26,10 +26,10 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "example_project",  # before the app: its templates come first
     "rest_framework",  # phone
     "rest_framework.authtoken",  # phone: the token that apps log in with
     "django_phone_otp",  # phone
-    "example_project",
 ]
 
 MIDDLEWARE = [
@@ -91,23 +91,51 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 STATIC_URL = "static/"
-LOGIN_URL = "home"
+LOGIN_URL = "phone_otp_web:login"  # phone
 LOGIN_REDIRECT_URL = "home"
 
-# phone: two accounts at one provider. A code goes out as a call, and as a text when a call cannot
-# be made or a text is asked for.
-_OPTIONS = {
-    "token": os.environ.get("EXAMPLE_TOKEN", "example-token"),
+# phone: six accounts at four providers, all of them played by the local gateway. A code goes out as
+# a call in Russia, and as a text when a call cannot be made or a text is asked for; elsewhere as a
+# text, and through the account in reserve when that fails.
+_WHERE: dict[str, Any] = {
     "base_url": os.environ.get("EXAMPLE_GATEWAY", "http://127.0.0.1:8001"),
     "timeout": 5,
 }
+_TOKEN = {"token": os.environ.get("EXAMPLE_TOKEN", "example-token"), **_WHERE}
+_WORLD = {"email": "operator@example.com", "api_key": _TOKEN["token"], **_WHERE}
+_RESERVE = {
+    "account_sid": "AC" + "0" * 32,
+    "auth_token": _TOKEN["token"],
+    "service_sid": "VA" + "0" * 32,
+    **_WHERE,
+}
 PHONE_OTP = {
     "PROVIDERS": {
-        "calls": {"BACKEND": "telefon-ip-flash", "OPTIONS": _OPTIONS},
-        "texts": {"BACKEND": "telefon-ip-sms", "OPTIONS": _OPTIONS},
+        "calls": {"BACKEND": "telefon-ip-flash", "OPTIONS": _TOKEN},
+        "texts": {"BACKEND": "telefon-ip-sms", "OPTIONS": _TOKEN, "DAILY_LIMIT": 2_000},
+        "reverse": {"BACKEND": "telefon-ip-reverse", "OPTIONS": _TOKEN},
+        "minsk": {"BACKEND": "sms-by", "OPTIONS": _TOKEN},
+        "world": {"BACKEND": "oneconnect", "OPTIONS": _WORLD},
+        "reserve": {"BACKEND": "twilio-verify", "OPTIONS": _RESERVE},
+    },
+    "ROUTES": {
+        "RU": ["calls", "texts", "reverse"],
+        "BY": ["minsk", "world"],
+        "*": ["world", "reserve"],
     },
     "DEFAULT_REGION": "RU",
+    # Those that watch traffic only say what they would refuse, until somebody has looked at it for
+    # some weeks; this one has been looked at.
+    "GUARDS": {"prefix_traffic": {"MODE": "block"}},
     "TOKEN_ISSUER": "token",
+}
+
+# phone: one line for each event, `event key=value`, on the terminal.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "loggers": {"django_phone_otp": {"handlers": ["console"], "level": "INFO"}},
 }
 
 # phone: who asks to see or to change the phones of an account shows the token of the login.

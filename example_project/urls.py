@@ -1,4 +1,4 @@
-"""Addresses of the example site: its own pages, the app's API, and the admin."""
+"""Addresses of the example site: one page of its own, the app's pages and API, and the admin."""
 
 from django.apps import apps
 from django.contrib import admin
@@ -8,8 +8,7 @@ from . import views
 
 urlpatterns = [
     path("", views.home, name="home"),
-    path("code/", views.code, name="code"),
-    path("code/again/", views.send_again, name="send-again"),
+    path("", include("django_phone_otp.web.urls")),
     path("logout/", views.log_out, name="logout"),
     path("api/phone/", include("django_phone_otp.urls")),
     # The schema is that of the app's API.

@@ -1,0 +1,1 @@
+"""Measurements that are too big for the suite."""
