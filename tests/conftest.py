@@ -11,6 +11,7 @@ from django.core.cache import cache
 from django.utils import translation
 from rest_framework.test import APIClient
 
+from django_phone_otp.flow import prefixes
 from django_phone_otp.providers import local
 from tests import fakes
 
@@ -29,9 +30,12 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 def _fresh_memory() -> None:
     translation.deactivate()  # the language of a request stays active in its thread
     cache.clear()
+    # As on a site that is in use: else the first request of each test would read the rows.
+    cache.set(prefixes.CACHE_KEY, {}, None)
     local.outbox.clear()
     fakes.asked.clear()
     fakes.judged.clear()
+    fakes.calls_in.clear()
 
 
 @pytest.fixture

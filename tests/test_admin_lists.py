@@ -1,7 +1,7 @@
 """Lists in the admin: filters that answer questions, pages without a count, bounded in any case."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -87,6 +87,39 @@ class TestWhen:
     )
     def test_what_it_chooses(self, admin_client, ages, query, names):
         assert listed(admin_client, **query) == [ages[name] for name in names]
+
+    @pytest.mark.parametrize("method", ["get", "post"])
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "created_at__gte=0001-01-01T00:00:00%2B23:59",
+            "created_at__lt=9999-12-31T23:59:59-23:59",
+            "created_at__lt=9999-12-31T23:59:59-23:59&channel=sms",
+            "created_at__gte=0001-01-01",
+            "created_at__gte=2026-02-30",
+            "created_at__gte=%00",
+            "created_at__gte=",
+        ],
+    )
+    def test_a_time_that_is_none_leads_back(self, admin_client, ages, settings, method, query):
+        settings.TIME_ZONE = "Europe/Moscow"
+        address = LIST if method == "get" else f"{LIST}export/"
+        assert getattr(admin_client, method)(f"{address}?{query}").status_code == 302
+
+    @pytest.mark.parametrize(
+        "query", ["created_at__gte=0001-01-01T00:00:00Z", "created_at__lt=9999-12-31T23:59:59Z"]
+    )
+    def test_the_first_time_and_the_last_are_times(self, admin_client, ages, query):
+        response = admin_client.get(f"{LIST}?{query}&channel=sms")
+        assert (response.status_code, len(response.context["cl"].result_list)) == (200, 4)
+
+    def test_a_time_without_a_zone_is_the_operators(self, admin_client, ledger, settings):
+        settings.TIME_ZONE = "Asia/Tokyo"
+        at = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)  # noon in Tokyo
+        PhoneChallenge.objects.filter(pk=make_challenge(MINUTE, ledger).pk).update(created_at=at)
+        assert len(listed(admin_client, created_at__gte="2026-03-01T12:00")) == 1
+        assert len(listed(admin_client, created_at__gte="2026-03-01T12:01")) == 0
+        assert len(listed(admin_client, created_at__lt="2026-03-02", channel="sms")) == 1
 
     def test_what_is_chosen_is_marked(self, admin_client, ages):
         html = admin_client.get(LIST).content.decode()
@@ -342,6 +375,19 @@ class TestSearch:
         ]
 
 
+@pytest.mark.parametrize(
+    ("model", "field"),
+    [
+        ("deliveryattempt", "challenge"),
+        ("confirmattempt", "challenge"),
+        ("phonechallenge", "ledger"),
+    ],
+)
+def test_nothing_completes_what_is_typed_into_an_address(admin_client, ledger, model, field):
+    query = {"app_label": "phone_otp", "model_name": model, "field_name": field, "term": PHONE}
+    assert admin_client.get("/admin/autocomplete/", query).status_code == 404
+
+
 class TestUserPhones:
     """The list of users' phones says which one is primary."""
 
@@ -370,6 +416,43 @@ class TestUserPhones:
     def test_its_page_says_so(self, admin_client, owned):
         html = admin_client.get(f"{self.url}{owned[1].pk}/change/").content.decode()
         assert "icon-no" in html
+
+    def search(self, client: Any, typed: str) -> Any:
+        return client.post(f"{self.url}search/", {"phone": typed}, follow=True)
+
+    @pytest.mark.parametrize(
+        ("typed", "numbers"),
+        [("8 924 450-10-01", [1]), (" ann ", [0, 1]), ("bob", [2]), ("+79244501002", [2])],
+    )
+    def test_a_search_stands_in_no_address(self, admin_client, owned, typed, numbers):
+        response = self.search(admin_client, typed)
+        pks = [owned[number].pk for number in numbers]
+        assert response.redirect_chain == [(f"{self.url}?of={','.join(map(str, pks))}", 302)]
+        assert sorted(each.pk for each in response.context["cl"].result_list) == pks
+
+    @pytest.mark.parametrize("typed", ["", " ", "1003", "carol", "+79244501009", "a\0"])
+    def test_what_is_not_found_is_said(self, admin_client, owned, typed):
+        response = self.search(admin_client, typed)
+        assert [text for _, text in messages_of(response)] == [
+            "Nobody has this phone, or this name."
+        ]
+
+    @pytest.mark.parametrize("of", ["", "x", "9" * 5_000, "²", "-1", "9" * 19, "0,,"])
+    def test_rows_that_are_none_are_left_out(self, admin_client, owned, of):
+        response = admin_client.get(self.url, {"of": of})
+        assert len(response.context["cl"].result_list) == 3
+
+    def test_a_search_is_not_asked_by_address(self, admin_client):
+        assert admin_client.get(f"{self.url}search/", {"phone": PHONE}).status_code == 405
+        html = admin_client.get(self.url).content.decode()
+        assert re.findall(r'<form method="(\w+)" action="([^"]+)" role="search"', html) == [
+            ("post", f"{self.url}search/")
+        ]
+        assert 'name="q"' not in html
+
+    def test_s21_staff_without_permission_find_nothing(self, client, owned):
+        log_in(client, "view_phonechallenge")
+        assert client.post(f"{self.url}search/", {"phone": "ann"}).status_code == 403
 
     def test_they_are_not_counted(self, admin_client, owned):
         with CaptureQueriesContext(connection) as queries:

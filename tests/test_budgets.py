@@ -173,6 +173,25 @@ def test_operators_are_told_of_a_full_account(phone_otp, caplog):
     ]
 
 
+def test_operators_are_told_of_a_full_account_once_a_day(phone_otp, caplog, clock):
+    phone_otp(PROVIDERS=accounts(a={"DAILY_LIMIT": 1}, b={"DAILY_LIMIT": 2}))
+    for _ in range(5):
+        ask()
+    assert caplog.text.count("budget_used_up account=a limit=1") == 1
+    assert caplog.text.count("budget_used_up account=b limit=2") == 1
+    clock.shift(timedelta(days=1))
+    ask(), ask()
+    assert caplog.text.count("budget_used_up account=a limit=1") == 2
+
+
+def test_without_the_cache_they_are_told_each_time(settings, caplog):
+    settings.CACHES = {"default": {"BACKEND": "tests.broken_cache.BrokenCache"}}
+    take(limit=1)
+    for _ in range(2):
+        take_from_budgets(account(daily_limit=1), waiting(), conf.read())
+    assert caplog.text.count("budget_used_up") == 2
+
+
 def test_listeners_are_told_of_a_full_account(phone_otp, django_capture_on_commit_callbacks):
     heard = []
 

@@ -67,6 +67,7 @@ KEPT_INSIDE = {
 WITHOUT_PHONES = {
     "AccountLedger",
     "BlockedPrefix",
+    "Dashboard",
     "ProviderAccount",
     "TrafficCount",
     "TrafficSource",

@@ -114,7 +114,7 @@ class TestOneAccount:
         make_account(options={"key": SECRET, "error": "ProviderUnavailable", "words": "no route"})
         assert run_refused(PHONE, "--provider", "texts") == (
             "texts (service): provider not reachable, no route, 0 ms\n",
-            "The code could not be delivered. Try again later. Try again in 30 seconds.",
+            "The code could not be delivered. Try again in 30 seconds.",
         )
         assert not local.outbox
 
@@ -263,7 +263,7 @@ class TestRefusals:
         clock.shift(10)
         assert run_refused() == (
             "",
-            "Wait a moment before you ask for another code. Try again in 20 seconds.",
+            "A code was sent a moment ago. Try again in 20 seconds.",
         )
 
     def test_the_phones_budget_holds(self, clock, phone_otp):
@@ -272,7 +272,7 @@ class TestRefusals:
         run()
         assert run_refused() == (
             "",
-            "Too many requests. Try again later. Try again in 3600 seconds.",
+            "Too many requests. Try again in 1 hour.",
         )
 
     def test_the_accounts_budgets_hold(self, clock, phone_otp):
@@ -291,7 +291,7 @@ class TestRefusals:
         run()
         out, last = run_refused()
         assert "1 messages to this phone in 24 hours" in out
-        assert last == "Too many requests. Try again later. Try again in 86400 seconds."
+        assert last == "Too many requests. Try again in 24 hours."
         assert questions().count("start") == 1
 
     def test_a_phone_that_is_locked_stays_so(self):

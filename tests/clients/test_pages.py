@@ -5,8 +5,8 @@ from http import HTTPStatus
 
 import pytest
 
-from django_phone_otp.api.answers import STATUS
 from django_phone_otp.choices import Channel, Refusal, State
+from django_phone_otp.door import STATUS
 
 from .pages import FOLDER, read_files, read_page
 

@@ -22,10 +22,10 @@ from rest_framework.throttling import AnonRateThrottle
 
 from django_phone_otp import urls
 from django_phone_otp.api import views
-from django_phone_otp.api.answers import STATUS
 from django_phone_otp.api.operations import OPERATIONS, THROTTLED, Refusals, say
 from django_phone_otp.api.serializers import PhoneSerializer, RequestSerializer
 from django_phone_otp.choices import Refusal
+from django_phone_otp.door import STATUS
 from tests.fuzz.described import SCHEMA_FILE, describe_answers
 
 pytest.importorskip("drf_spectacular", reason="the extra `schema` is not installed")

@@ -402,6 +402,31 @@ def test_s19_a_body_of_any_kind_is_answered(browser, path, body, content_type):
     assert response.status_code in (302, 400)
 
 
+@pytest.mark.parametrize("path", ADDRESSES)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"phone": r"\ud800"},
+        {"phone": PHONE, "next": r"/x\ud800"},
+        {"phone": PHONE, r"odd\ud800": "1"},
+        {"code": r"\udfff", "channel": r"\udfff"},
+    ],
+    ids=str,
+)
+def test_s19_halves_of_characters_are_refused_before_anything_is_done(browser, ask, path, fields):
+    ask()
+    asked = len(local.outbox)
+    parts = [
+        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n'
+        for name, text in fields.items()
+    ]
+    kind = "multipart/form-data; boundary=x; charset=unicode_escape"
+    response = browser.post(path, "".join(parts) + "--x--\r\n", content_type=kind)
+    assert response.status_code == 400
+    assert len(local.outbox) == asked
+    assert browser.session["_phone_otp_login"]["next"] == ""
+
+
 def test_s19_a_file_is_no_phone(browser):
     response = browser.post(LOGIN, {"phone": SimpleUploadedFile("phone", b"+79244501003")})
     assert Page(response).errors == ["Enter your phone number."]
