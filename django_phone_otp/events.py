@@ -171,7 +171,7 @@ class Event(Enum):
         "budget_used_up",
         _ERROR,
         "account limit",
-        "no more messages through the account today",
+        "no more messages through the account today; told once a day",
     )
     BREAKER_OPENED = (
         "breaker_opened",

@@ -870,8 +870,7 @@ class TestTrying:
         make_account(options={"key": SECRET, "error": "ProviderUnavailable", "words": "no route"})
         (message,) = errors_of(send(admin_client, "texts"))["__all__"]
         assert message.startswith("The code could not be delivered. Try again in 30 seconds. ")
-        assert "texts: provider not reachable, no route" in message
-        assert message.endswith(" Try again in 30 seconds.")
+        assert message.endswith("texts: provider not reachable, no route")
         assert not local.outbox
 
     @pytest.mark.parametrize(

@@ -97,7 +97,6 @@ class TestWhen:
             "created_at__lt=9999-12-31T23:59:59-23:59&channel=sms",
             "created_at__gte=0001-01-01",
             "created_at__gte=2026-02-30",
-            "created_at__gte=%00",
             "created_at__gte=",
         ],
     )
@@ -113,13 +112,13 @@ class TestWhen:
         response = admin_client.get(f"{LIST}?{query}&channel=sms")
         assert (response.status_code, len(response.context["cl"].result_list)) == (200, 4)
 
-    def test_a_time_without_a_zone_is_the_operators(self, admin_client, ledger, settings):
-        settings.TIME_ZONE = "Asia/Tokyo"
+    def test_a_time_without_a_zone_is_the_operators(self, admin_client, ledger):
         at = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)  # noon in Tokyo
         PhoneChallenge.objects.filter(pk=make_challenge(MINUTE, ledger).pk).update(created_at=at)
-        assert len(listed(admin_client, created_at__gte="2026-03-01T12:00")) == 1
-        assert len(listed(admin_client, created_at__gte="2026-03-01T12:01")) == 0
-        assert len(listed(admin_client, created_at__lt="2026-03-02", channel="sms")) == 1
+        with timezone.override("Asia/Tokyo"):
+            assert len(listed(admin_client, created_at__gte="2026-03-01T12:00")) == 1
+            assert len(listed(admin_client, created_at__gte="2026-03-01T12:01")) == 0
+            assert len(listed(admin_client, created_at__lt="2026-03-02", channel="sms")) == 1
 
     def test_what_is_chosen_is_marked(self, admin_client, ages):
         html = admin_client.get(LIST).content.decode()

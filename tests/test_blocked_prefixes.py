@@ -180,10 +180,11 @@ def _slow_cache(settings):
     settings.RATELIMIT_USE_CACHE = "slow"
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("_slow_cache")
-def test_of_two_operators_at_one_moment_neither_undoes_the_other(block):
-    fakes.meanwhile.append(block)
-    block("+375291")
+def test_of_two_operators_at_one_moment_neither_undoes_the_other():
+    fakes.meanwhile.append(lambda: block_prefix(PREFIX, NOW + HOUR))
+    block_prefix("+375291", NOW + HOUR)
     refusals = [request_code(each).refusal for each in (PHONE, "+375291112233")]
     assert refusals == [Refusal.TOO_MANY_REQUESTS] * 2
 

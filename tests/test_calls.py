@@ -1021,7 +1021,11 @@ def test_a_call_that_came_in_is_told_as_such(challenge, show):
     assert show(challenge).json()["hint"] == "Your call has come in."
 
 
-def test_nobody_else_is_asked_while_a_slow_provider_is(challenge, show):
-    fakes.meanwhile.append(lambda: show(challenge))
+def test_nobody_else_is_asked_while_a_slow_provider_is(challenge, show, clock):
+    def look_later():
+        clock.shift(5)
+        show(challenge)
+
+    fakes.meanwhile.append(look_later)
     show(challenge)
     assert len(fakes.questions) == 1

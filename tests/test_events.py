@@ -514,7 +514,7 @@ NEW_ACCOUNT = {
     "option_timeout": "10.0",
 }
 ADD_ACCOUNT = "/admin/phone_otp/provideraccount/add/?backend=telefon-ip-flash"
-NEW_BLOCK = {"prefix": "+7924450", "until": "2999-01-01T12:00"}
+NEW_BLOCK = {"prefix": "+7924450", "until": "2026-03-02T12:00"}
 ADD_BLOCK = "/admin/phone_otp/blockedprefix/add/"
 
 
@@ -526,6 +526,7 @@ def test_an_operator_adds_an_account(admin_client, admin_user, acts):
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("clock")
 def test_an_operator_closes_a_prefix_and_opens_it_again(admin_client, admin_user, acts):
     admin_client.post(ADD_BLOCK, NEW_BLOCK)
     pk = BlockedPrefix.objects.get().pk
@@ -547,7 +548,7 @@ def _history_that_breaks() -> Iterator[None]:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("_history_that_breaks")
+@pytest.mark.usefixtures("_history_that_breaks", "clock")
 @pytest.mark.parametrize(
     ("page", "body"), [(ADD_ACCOUNT, NEW_ACCOUNT), (ADD_BLOCK, NEW_BLOCK)], ids=["account", "block"]
 )

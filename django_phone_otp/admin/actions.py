@@ -6,6 +6,7 @@ in the audit (Django's log of the admin) are in the site's language, whoever did
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -73,9 +74,10 @@ class ReasonForm(forms.Form):
 
     def clean_reason(self) -> str:
         """Keep a phone out of it that an operator has copied in, and make it one line."""
-        reason = fit_for_column(str(self.cleaned_data["reason"]), MAX_REASON_LENGTH)
-        # The mask may be longer than what it hides.
-        return hide(reason, self.challenge.phone)[:MAX_REASON_LENGTH]
+        reason = unicodedata.normalize("NFKC", str(self.cleaned_data["reason"]))
+        # The mask may be longer than what it hides, and half a phone is none that could be found.
+        hidden = hide(fit_for_column(reason, len(reason)), self.challenge.phone)
+        return hidden[:MAX_REASON_LENGTH]
 
 
 class BlockForm(ReasonForm):

@@ -310,13 +310,14 @@ class ChallengeChangeList(UncountedChangeList):
         """Find out how far the filters may look back before they do."""
         found = super().get_filters(request)
         specs: Sequence[Any] = found[0]
-        for name in {"created_at__gte", "created_at__lt"} & set(found[2]):
-            found[2][name] = [_read_time(str(each)) for each in found[2][name]]
+        remaining: dict[str, Any] = found[2]
+        for name in {"created_at__gte", "created_at__lt"} & set(remaining):
+            remaining[name] = [_read_time(str(each)) for each in remaining[name]]
         bound = [each for each in specs if isinstance(each, BoundFilter)]
         when = next(each for each in bound if isinstance(each, WhenFilter))
         self.since = when.since
-        if self._reads_rows(specs, remaining=found[2]):
-            self.looked_back_to = self._find_floor(when.since, found[2])
+        if self._reads_rows(specs, remaining):
+            self.looked_back_to = self._find_floor(when.since, remaining)
             self.since = self.looked_back_to or when.since
         for each in bound:
             each.since = self.since

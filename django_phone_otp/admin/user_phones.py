@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
@@ -133,10 +133,11 @@ class UserPhoneAdmin(SearchedByPhone):
             return redirect(address)
         return redirect(f"{address}?{PHONE_PARAMETER}={','.join(map(str, pks))}")
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[UserPhone]:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Read with each phone which one of its user is the primary one."""
         first = UserPhone.of_user(models.OuterRef("user")).values("pk")[:1]
-        return super().get_queryset(request).annotate(primary_pk=models.Subquery(first))
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(primary_pk=Subquery(first))
+        return rows
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Tell the form who is filling it in."""
@@ -190,6 +191,8 @@ class UserPhoneAdmin(SearchedByPhone):
         """Search for one phone, whole, or for the phones of one user."""
         if not search_term:
             return queryset, False
+        if not search_term.isprintable():  # PostgreSQL takes no NUL
+            return queryset.none(), False
         users = get_user_model()._default_manager.filter(
             **{get_user_model().USERNAME_FIELD: search_term}
         )

@@ -70,7 +70,7 @@ class Page(RedirectURLMixin, TemplateResponseMixin, ContextMixin, View):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer; where nothing but a refusal can be said, say it."""
         if not is_text(request):
-            raise BadRequest("The body holds what is no text.")
+            raise BadRequest
         leave_broken_session(request)
         response: HttpResponseBase
         try:
@@ -231,8 +231,8 @@ def is_text(request: HttpRequest) -> bool:
     With `unicode_escape` it may hold halves of characters, which no page and no database takes.
     """
     try:
-        for _name, words in request.POST.lists():
-            "".join(words).encode()
+        for name, words in request.POST.lists():
+            "".join([name, *words]).encode()
     except UnicodeEncodeError:
         return False
     return True

@@ -98,8 +98,9 @@ def find_cut(person, boxes: str) -> list[str]:
 @pytest.mark.parametrize("language", ["en", "ru"])  # the shortest words, and long ones
 def test_tables_fit_on_a_desk_beside_the_sidebar(stage, language):
     person = operator(stage.on("desk"))
-    cookie = {"name": "django_language", "value": language, "url": person.site}
-    person.page.context.add_cookies([cookie])
+    person.page.context.add_cookies(
+        [{"name": "django_language", "value": language, "url": person.site}]
+    )
     PhoneChallenge.objects.update(ip="2001:db8:85a3:1234:abcd:8a2e:370:7334")
     person.open(f"{DASHBOARD}?period=90d")
     assert find_cut(person, ".otp-scroll") == []

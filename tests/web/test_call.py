@@ -145,7 +145,7 @@ def test_another_browser_is_not_logged_in_by_the_call(ask, client, call):
 def test_queries_of_the_page(ask, browser, django_assert_num_queries):
     ask()
     browser.get(CODE)
-    with django_assert_num_queries(4):  # the session, the challenge, the accounts twice
+    with django_assert_num_queries(3):  # the session, the challenge, the accounts
         browser.get(CODE)
 
 

@@ -421,7 +421,8 @@ def test_s19_halves_of_characters_are_refused_before_anything_is_done(browser, a
         for name, text in fields.items()
     ]
     kind = "multipart/form-data; boundary=x; charset=unicode_escape"
-    response = browser.post(path, "".join(parts) + "--x--\r\n", content_type=kind)
+    body = "".join([*parts, "--x--\r\n"]).encode()
+    response = browser.generic("POST", path, body, content_type=kind)
     assert response.status_code == 400
     assert len(local.outbox) == asked
     assert browser.session["_phone_otp_login"]["next"] == ""
