@@ -7,15 +7,19 @@ whoever may read metrics may not read phones.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
+from django.core.signals import request_started
 from django.dispatch import Signal
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 
 from . import signals
 from .choices import Channel, DeliveryOutcome, Purpose, Refusal
+from .flow.health import WATCHING
 from .flow.inspection import Inspection
+from .flow.limits import ALARMING
 from .models import DeliveryAttempt, GuardObjection, PhoneChallenge
 
 Metric = TypeVar("Metric", Counter, Gauge, Histogram)
@@ -26,8 +30,9 @@ LOGIN_BUCKETS = (5, 10, 15, 20, 30, 60, 90, 120, 180, 300, 600)
 
 
 try:
-    # What our gauges need came with 0.18; looked for outside of all registries.
-    Gauge("phone_otp_probe", "", registry=None, multiprocess_mode="mostrecent")
+    # What our gauges need came with 0.18; looked for outside of all registries, and with a label:
+    # one without is written as it is made, and the place for that may not be there.
+    Gauge("phone_otp_probe", "", ["account"], registry=None, multiprocess_mode="mostrecent")
 except ValueError:
     raise ImportError("prometheus_client is too old: 0.20 or newer is needed") from None
 
@@ -136,6 +141,28 @@ ACCOUNT_WORKS = _register(
 def connect() -> None:
     """Listen from now on; to call it again changes nothing."""
     signals.connect(RECEIVERS)
+    request_started.connect(begin_at_zero, dispatch_uid="phone_otp.metrics")
+
+
+def begin_at_zero(**_: Any) -> None:
+    """Begin the series that alerts wait for: the first sample of one is no increase to Prometheus.
+
+    At the first request of a process, so that commands leave no files behind where processes share
+    a directory. The accounts are not known here, and theirs begin as they come.
+    """
+    request_started.disconnect(dispatch_uid="phone_otp.metrics")
+    with suppress(OSError):  # no such directory: metrics cost nobody a request
+        for limit in (*ALARMING, *WATCHING):
+            ALARMS.labels(limit)
+        for kind in ("request", "resend"):
+            for purpose in (Purpose.LOGIN, Purpose.LINK):
+                for channel in ("", *Channel.values):
+                    for refusal in (Refusal.UNAVAILABLE, Refusal.DELIVERY_FAILED):
+                        REQUESTS.labels(kind, purpose.value, channel, refusal.value)
+        for word in ("true", "false"):
+            LOGINS.labels(word)
+        for scope in ("challenge", "phone"):
+            LOCKED.labels(scope)
 
 
 def count_request(

@@ -9,11 +9,16 @@ import pytest
 import time_machine
 from django.core.cache import cache
 from django.utils import translation
+from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
 
 from django_phone_otp.flow import prefixes
 from django_phone_otp.providers import local
 from tests import fakes
+
+# How long an example takes is the machine's business.
+hypothesis_settings.register_profile("suite", deadline=None)
+hypothesis_settings.load_profile("suite")
 
 # Services, their stand-in and clients say nothing about the database: they are tried on SQLite.
 OF_SERVICES = ("clients", "faults", "gateway")

@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client as Browser
 from django.utils import timezone
 
+from django_phone_otp.admin.actions import hide_numbers
 from django_phone_otp.choices import State
 from django_phone_otp.models import BlockedPrefix, DeliveryAttempt, PhoneChallenge, PhoneLedger
 from tests import fakes
@@ -138,6 +139,11 @@ class TestEach:
         assert "+7•••••••003 called" in LogEntry.objects.get().change_message
         assert "450" not in LogEntry.objects.get().change_message
 
+    def test_any_other_phone_in_the_reason_is_masked(self, admin_client, challenge, action):
+        do(admin_client, challenge, action, reason="his wife's, +375 (29) 123-45-67, works")
+        written = LogEntry.objects.get().change_message
+        assert written.endswith(": his wife's, +375••••••567, works")
+
     def test_a_reason_is_one_line(self, admin_client, challenge, action):
         do(admin_client, challenge, action, reason="one\ntwo")
         assert LogEntry.objects.get().change_message.endswith("one two")
@@ -172,6 +178,20 @@ def test_s21_who_may_not_see_what_is_blocked_may_not_block(client, challenge):
     log_in(client, "view_phonechallenge", "add_blockedprefix")
     assert do(client, challenge, "block_prefix").status_code == 403
     assert not is_done("block_prefix")
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("8 924 450-10-04", "••••••••004"),
+        ("450.10.04", "••••004"),
+        ("call +4915112345678 or 123456", "call +49••••••••678 or 123456"),
+        ("9244501004 9244501005", "•••••••••••••••••005"),
+        ("case 12, 3 people, 24 hours", "case 12, 3 people, 24 hours"),
+    ],
+)
+def test_whatever_may_be_a_phone_is_hidden(text, hidden):
+    assert hide_numbers(text) == hidden
 
 
 def test_staff_who_may_view_are_offered_nothing(client, challenge):
@@ -244,6 +264,18 @@ class TestBlock:
         do(admin_client, challenge, "block_prefix", reason="9244501003," * 18)
         reason = BlockedPrefix.objects.get().reason
         assert (len(reason), reason[:13]) == (200, "+7•••••••003,")
+
+    def test_s13_the_log_names_the_prefix_and_nothing_beside_it(
+        self, admin_client, admin_user, challenge, caplog
+    ):
+        caplog.set_level("INFO", "django_phone_otp.admin")
+        do(admin_client, challenge, "block_prefix")
+        (record,) = [each for each in caplog.records if hasattr(each, "phone_otp")]
+        assert record.phone_otp == {
+            "action": "block_prefix",
+            "operator": admin_user.pk,
+            "scope": "+7924450",
+        }
 
     def test_one_that_holds_for_longer_already_is_said_to(self, admin_client, challenge):
         do(admin_client, challenge, "block_prefix", duration="24")

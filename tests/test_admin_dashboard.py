@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,12 +18,13 @@ from django.utils import timezone, translation
 
 import django_phone_otp
 from django_phone_otp import conf
-from django_phone_otp.admin import charts, numbers
+from django_phone_otp.admin import charts, numbers, panels
 from django_phone_otp.admin.dashboard import DashboardAdmin
 from django_phone_otp.choices import DeliveryOutcome, Guard, Period, Refusal, State
 from django_phone_otp.flow.accounts import find_accounts
 from django_phone_otp.flow.breakers import FAILURES_COUNT, Breakers
-from django_phone_otp.flow.tallies import LOGIN_BOUNDS_SECONDS, Histogram, Tally
+from django_phone_otp.flow.report import SourceTally, read_report
+from django_phone_otp.flow.tallies import LOGIN_BOUNDS_SECONDS, NO_TRIES, Histogram, Tally
 from django_phone_otp.flow.traffic import count_traffic
 from django_phone_otp.models import (
     AccountLedger,
@@ -222,17 +224,23 @@ class TestTraffic:
         assert "Verified 5 83.3% of the step before 50.0%" in words
 
     def test_conversion_is_against_the_period_before(self, admin_client, traffic):
-        for state in (State.VERIFIED, State.SENT):
-            ask(minutes=30 * 60, state=state)
+        for number in range(30):
+            ask(minutes=30 * 60, state=State.SENT if number % 2 else State.VERIFIED)
         words = words_of(read(admin_client))
         assert "Conversion 62.5% +12.5 points against the period before" in words
-        assert "Verified 5 +400.0% against the period before of 10 asked for" in words
+        assert "Verified 5 −66.7% against the period before of 10 asked for" in words
+
+    def test_a_period_before_that_was_nearly_empty_is_no_measure(self, admin_client, traffic):
+        for _number in range(29):
+            ask(minutes=30 * 60, state=State.VERIFIED)
+        assert "against the period before" not in read(admin_client)
 
     def test_without_a_period_before_nothing_is_compared(self, admin_client, traffic):
         assert "against the period before" not in read(admin_client)
 
     def test_a_worse_conversion_is_marked_as_bad(self, admin_client, traffic):
-        ask(minutes=30 * 60, state=State.VERIFIED)
+        for _number in range(30):
+            ask(minutes=30 * 60, state=State.VERIFIED)
         assert 'class="otp-change otp-bad">−37.5 points' in read(admin_client)
 
     def test_failures_stand_with_their_reasons(self, admin_client, traffic):
@@ -246,6 +254,15 @@ class TestTraffic:
     def test_cost_is_by_currency_and_for_each_verified(self, admin_client, traffic):
         words = words_of(read(admin_client)).replace(numbers.NO_BREAK, " ")
         assert "Cost 5.40 RUB 1.08 RUB for each verified" in words
+
+    def test_cost_in_two_currencies_is_a_sum(self):
+        total = Tally(verified_count=5, costs={"RUB": Decimal(10), "EUR": Decimal("0.5")})
+        report = replace(read_report(Period.DAY, timezone.now()), total=total)
+        tile = panels.list_tiles(report)[-1]
+        assert list(tile.texts) == ["0.5000\xa0EUR", "10.00\xa0RUB"]
+        assert list(tile.notes) == ["0.1000\xa0EUR + 2.00\xa0RUB for each verified"]
+        [line] = panels.list_channels({"sms": total}, {})
+        assert line.cells[-1] == "0.1000\xa0EUR +\n2.00\xa0RUB"
 
     def test_times_are_of_the_provider_and_of_the_person(self, admin_client, traffic):
         words = words_of(read(admin_client))
@@ -278,7 +295,7 @@ class TestTraffic:
         settings.TIME_ZONE = "Asia/Irkutsk"
         with timezone.override("America/Chicago"):
             words = words_of(read(admin_client))
-        assert re.search(r"From 28 Feb, 21:00, counted 1 Mar, 20:\d\d", words)
+        assert re.search(r"From 28 February, 21:00, counted 1 March, 20:\d\d", words)
 
     @pytest.mark.parametrize(
         ("period", "words"),
@@ -349,6 +366,12 @@ class TestChoice:
 class TestSources:
     """Unverified messages, by prefix and by address."""
 
+    @pytest.fixture
+    def pumped(self, clock) -> None:
+        """Ten messages, as many as it takes to speak of pumping."""
+        for _number in range(10):
+            ask()
+
     def test_the_worst_come_first(self, admin_client, clock):
         for _number in range(3):
             ask(phone="+79244501003", ip="203.0.113.7")
@@ -358,27 +381,35 @@ class TestSources:
         assert re.search(r"\+7924450 3 3 100.0% .*\+7999111 2 1 50.0%", words)
         assert re.search(r"203.0.113.7 3 3 100.0% .*198.51.100.1 2 1 50.0%", words)
 
-    def test_s21_who_may_not_see_blocks_sees_no_whole_prefix(self, staff, traffic):
+    def test_s21_who_may_not_see_blocks_sees_no_whole_prefix(self, staff, pumped):
         html = read(staff("view_phonechallenge"))
         assert "+7924•••" in html
         assert "7924450" not in html
 
-    def test_who_may_block_finds_the_way(self, staff, traffic):
+    def test_who_may_block_finds_the_way(self, staff, pumped):
         html = read(staff("view_phonechallenge", "view_blockedprefix", "add_blockedprefix"))
         assert 'href="/admin/phone_otp/blockedprefix/add/?prefix=%2B7924450"' in html
 
-    def test_who_may_not_block_finds_none(self, staff, traffic):
+    def test_who_may_not_block_finds_none(self, staff, pumped):
         html = read(staff("view_phonechallenge", "view_blockedprefix"))
         assert "+7924450" in html
         assert "Block this prefix" not in html
 
     @pytest.mark.parametrize("prefix", ["+7924450", "+79"])
-    def test_a_prefix_that_is_blocked_says_until_when(self, admin_client, traffic, prefix):
+    def test_a_prefix_that_is_blocked_says_until_when(self, admin_client, pumped, prefix):
         until = timezone.now() + timedelta(hours=1)
         BlockedPrefix.objects.create(prefix=prefix, until=until)
         html = read(admin_client)
-        assert "blocked until 1 Mar, 13:00" in html
+        assert "blocked until 1 March, 13:00" in html
         assert "Block this prefix" not in html
+
+    @pytest.mark.parametrize(("count", "ink"), [(9, ""), (10, "bad")])
+    def test_a_few_messages_accuse_nobody(self, count, ink):
+        found = [SourceTally(scope="+7924450", sent_count=count, verified_count=0)]
+        [prefix] = panels.list_prefixes(found, {}, may_see=True, add_url="/add/")
+        [address] = panels.list_addresses(found)
+        assert (prefix.bar.ink, address.bar.ink) == (ink, ink)
+        assert prefix.block_url == ("/add/?prefix=%2B7924450" if ink else "")
 
 
 class TestState:
@@ -395,7 +426,7 @@ class TestState:
             inspected_at=timezone.now() - timedelta(hours=2),
         )
         words = words_of(read(admin_client)).replace(numbers.NO_BREAK, " ")
-        assert "memory locmem in use 1,234.50 RUB 1 Mar, 10:00 1,500 of 2,000" in words
+        assert "memory locmem in use 1,234.50 RUB 1 March, 10:00 1,500 of 2,000" in words
 
     def test_a_budget_that_is_used_up_is_told(self, admin_client, clock, phone_otp):
         phone_otp(PROVIDERS={"memory": {"BACKEND": "locmem", "DAILY_LIMIT": 20_000}})
@@ -429,6 +460,13 @@ class TestState:
         assert "These accounts need somebody: wrong" in words
         assert "cannot be used:" in words
 
+    def test_an_account_without_money_is_told_with_its_problem(self, admin_client):
+        problem = {"problem": "no money in the account", "inspected_at": timezone.now()}
+        AccountLedger.objects.create(alias="memory", **problem)
+        words = words_of(read(admin_client))
+        assert "These accounts need somebody: memory (no money in the account)" in words
+        assert "cannot be used: no money in the account" in words
+
     def test_no_account_is_told(self, admin_client, phone_otp):
         phone_otp(PROVIDERS=None)
         assert "No account is set up." in read(admin_client)
@@ -448,7 +486,7 @@ class TestState:
             until = timezone.now() + timedelta(hours=hours)
             BlockedPrefix.objects.create(prefix=prefix, until=until)
         words = words_of(read(admin_client))
-        assert "Locked phones 1 Blocked prefixes 1 +7777 until 1 Mar, 13:00" in words
+        assert "Locked phones 1 Blocked prefixes 1 +7777 until 1 March, 13:00" in words
 
     def test_s21_blocked_prefixes_are_listed_for_whoever_may_see_them(self, staff, clock):
         BlockedPrefix.objects.create(prefix=PHONE, until=timezone.now() + timedelta(hours=1))
@@ -476,7 +514,7 @@ class TestCount:
     """How fresh the counts are."""
 
     def test_a_look_counts_what_is_due(self, admin_client, traffic):
-        assert "counted 1 Mar, 12:00" in read(admin_client)
+        assert "counted 1 March, 12:00" in read(admin_client)
         assert sum(TrafficCount.objects.values_list("requested_count", flat=True)) == 10
 
     def test_counted_now_by_a_button(self, admin_client, traffic):
@@ -608,6 +646,23 @@ class TestCharts:
             ("other reasons", [11]),
         ]
 
+    @pytest.mark.parametrize("throttled", [1, 3])
+    def test_a_reason_looks_alike_whatever_its_rank(self, throttled):
+        tally = Tally(requested_count=1, outcomes={"unavailable": 2, "throttled": throttled})
+        chart = charts.draw_failures(charts.TimeSteps(names=["today"], tallies=[tally]))
+        inks = {each.name: each.ink for each in chart.series}
+        assert inks == {
+            "provider not reachable": "reason-unavailable",
+            "the provider throttles our account": "reason-throttled",
+        }
+
+    def test_each_reason_has_colour_and_hatching_of_its_own(self):
+        script = (STATIC / "dashboard.js").read_text(encoding="utf-8")
+        looks = dict(re.findall(r'"reason-(\w+)": (\[.+\])', script))
+        failures = {*DeliveryOutcome.values} - {"sent", *NO_TRIES}
+        assert set(looks) == {*failures, "other"}
+        assert len(set(looks.values())) == len(looks)
+
     def test_a_chart_without_values_is_not_drawn(self):
         assert not charts.draw_failures(self.steps).has_values
 
@@ -633,6 +688,10 @@ class TestCharts:
         (numbers.write_milliseconds(2_400), "2.4 s"),
         (numbers.write_seconds(18.4), "18 s"),
         (numbers.write_seconds(200), "3 min 20 s"),
+        (numbers.write_seconds(3_599), "59 min 59 s"),
+        (numbers.write_seconds(3_600), "1 h 0 min"),
+        (numbers.write_seconds(86_399), "23 h 59 min"),
+        (numbers.write_seconds(5_246 * 60), "3 d 15 h"),
         (numbers.write_seconds(None), "–"),
         (numbers.write_money(Decimal("1234.5"), "RUB"), "1,234.50\xa0RUB"),
         (numbers.write_money(Decimal("0.0132"), "BYN"), "0.0132\xa0BYN"),

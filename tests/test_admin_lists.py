@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.html import escape
 
 from django_phone_otp.admin import filters
 from django_phone_otp.admin.paging import MAX_PAGE
@@ -57,6 +58,38 @@ def bare(age: timedelta, ledger: PhoneLedger, **columns: Any) -> PhoneChallenge:
 def test_a_phone_that_is_none_is_left_out(admin_client, page, number):
     # Which then shows what it would without it, as Django's own filters do.
     assert admin_client.get(page, {"of": number}).status_code == 200
+
+
+@pytest.mark.parametrize("typed", ["+7924", OTHER_PHONE, '">'])
+@pytest.mark.parametrize("page", [LIST, "/admin/phone_otp/phoneledger/"])
+def test_what_is_searched_for_in_vain_stands_in_the_field_once(admin_client, page, typed):
+    response = admin_client.post(f"{page}search/", {"phone": typed}, follow=True)
+    assert response.redirect_chain == [(page, 302)]
+    assert response.context["typed"] == typed
+    assert f'value="{escape(typed)}"' in response.content.decode()
+    assert admin_client.get(page).context["typed"] == ""
+
+
+@pytest.mark.parametrize(
+    ("ip", "shown"),
+    [
+        ("203.0.113.207", "203.0.113.207"),
+        ("2001:db8::7", "2001:<wbr>db8:<wbr>:<wbr>7"),
+        (None, "–"),
+    ],
+)
+def test_an_address_breaks_between_its_groups_alone(admin_client, ledger, ip, shown):
+    make_challenge(MINUTE, ledger, ip=ip)
+    html = admin_client.get(LIST).content.decode()
+    assert f'<td class="field-client_ip">{shown}</td>' in html
+
+
+def test_all_is_written_alike_in_each_filter(admin_client, ledger):
+    make_challenge(MINUTE, ledger)
+    html = admin_client.get(LIST).content.decode()
+    shown = re.findall(r"<li[^>]*><a[^>]*>(all)</a>", html, re.IGNORECASE)
+    assert len(shown) > 5
+    assert set(shown) == {"all"}
 
 
 class TestWhen:
@@ -435,6 +468,10 @@ class TestUserPhones:
         assert [text for _, text in messages_of(response)] == [
             "Nobody has this phone, or this name."
         ]
+
+    def test_what_is_not_found_stands_in_the_field_again(self, admin_client, owned):
+        html = self.search(admin_client, "carol").content.decode()
+        assert re.findall(r'id="otp-search"[^>]* value="([^"]*)"', html) == ["carol"]
 
     @pytest.mark.parametrize("of", ["", "x", "9" * 5_000, "²", "-1", "9" * 19, "0,,"])
     def test_rows_that_are_none_are_left_out(self, admin_client, owned, of):

@@ -50,6 +50,15 @@ def block(django_capture_on_commit_callbacks):
     return go
 
 
+# Its page
+
+
+def test_a_phone_in_the_reason_is_masked(admin_client):
+    body = {"prefix": PREFIX, "until": "2026-03-01T18:00", "reason": "８ (924) 450-10-03 called"}
+    assert admin_client.post(f"{URL}add/", body).status_code == 302
+    assert BlockedPrefix.objects.get().reason == "••••••••003 called"
+
+
 # The guard
 
 
@@ -367,7 +376,7 @@ def test_one_that_is_over_can_be_added_again(admin_client, block, body, clock):
 def test_one_that_is_in_force_cannot_be_added_again(admin_client, block, body):
     block(reason="first")
     html = add(admin_client, body(until=NOW + 4 * HOUR)).content.decode()
-    assert "Blocked prefix with this Prefix already exists." in html
+    assert "This prefix is blocked already." in html
     assert BlockedPrefix.objects.get().reason == "first"
 
 

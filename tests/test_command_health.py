@@ -91,6 +91,7 @@ def troubles() -> list[tuple[str, str]]:
         (1, 29, 0.0061, 0.1718),
         (0, 0, 0.0, 1.0),
         (20, 20, 0.8389, 1.0),
+        (25, 20, 0.8389, 1.0),  # more than were sent, as far as anybody knows
     ],
 )
 def test_the_bounds_of_a_conversion(verified, sent, least, most):
@@ -238,6 +239,96 @@ def test_the_same_hours_are_those_of_the_sites_clocks(settings, clock):
     for days in range(1, 8):
         write_hour(now - HOUR - timedelta(days=days), 100, 10)
     assert run_json()["conversions"][0]["sent_before"] == 700
+
+
+# Tries to deliver
+
+
+def write_tries(now: dict[str, int], before: dict[str, int], account: str = "calls") -> None:
+    """Write what became of tries, now and on each day before, while another account takes over."""
+    write_days(100, 80)
+    write_hour(LAST, 100, 80)
+    write_days(0, 0, account=account, details={"outcomes": before})
+    write_hour(LAST, 0, 0, account=account, details={"outcomes": now})
+
+
+def test_an_account_whose_tries_all_fail_is_told_though_another_takes_over():
+    write_tries({"unavailable": 12}, {"sent": 99, "unavailable": 1})
+    status, told = run()
+    assert (status, told.splitlines()[0]) == (
+        1,
+        "calls: 100% of the tries to deliver failed (12 of 12), on the days before 1% (7 of 700).",
+    )
+    assert troubles() == [("deliveries_failing", "calls")]
+
+
+@pytest.mark.parametrize(
+    ("now", "is_failing"),
+    [
+        ({"unavailable": 4}, True),  # as many as a breaker lets through in an hour
+        ({"unavailable": 3}, False),
+        ({"sent": 1, "unavailable": 4}, True),  # 62.4 % at the most went out
+        ({"sent": 2, "unavailable": 4}, False),  # 70.0 %
+        ({"sent": 50, "rejected": 50}, True),
+        ({"sent": 65, "rejected": 35}, False),
+        ({"uncertain": 20}, True),
+        ({"over_budget": 20, "phone_over_budget": 20}, False),
+        ({"withheld": 20, "test": 20}, False),
+    ],
+    ids=str,
+)
+def test_only_tries_that_certainly_fail_more_than_before_are_told(now, is_failing):
+    write_tries(now, {"sent": 99, "unavailable": 1})
+    assert (troubles() == [("deliveries_failing", "calls")]) is is_failing
+
+
+def test_what_failed_before_too_is_no_news():
+    write_tries({"unavailable": 12}, {"unavailable": 12})
+    assert troubles() == []
+
+
+@pytest.mark.parametrize(("a_day", "is_failing"), [(4, False), (5, True)])
+def test_few_tries_on_the_days_before_are_no_measure(a_day, is_failing):
+    write_tries({"unavailable": 12}, {"sent": a_day})
+    assert bool(troubles()) is is_failing
+
+
+def test_tries_of_all_accounts_together_are_not_compared():
+    write_tries({"unavailable": 12}, {"sent": 100}, account="")
+    assert troubles() == []
+
+
+def test_json_tells_the_tries_of_each_account():
+    write_tries({"sent": 9, "unavailable": 1}, {"sent": 10})
+    assert run_json()["deliveries"] == [
+        {"account": "calls", "tried": 10, "failed": 1, "tried_before": 70, "failed_before": 0}
+    ]
+
+
+# Whether breakers can be seen
+
+
+def warn(*arguments: str) -> str:
+    error = io.StringIO()
+    with suppress(CommandError):
+        call_command("phone_otp_health", *arguments, stdout=io.StringIO(), stderr=error)
+    return error.getvalue()
+
+
+def test_a_cache_of_one_process_is_told_for_it_hides_breakers():
+    assert warn() == (
+        "The cache is of this process alone: which accounts are passed over in the others cannot "
+        "be seen from here.\n"
+    )
+    assert warn("-v", "0") == ""
+    assert run_json()["sees_breakers"] is False
+
+
+def test_of_a_cache_that_is_shared_nothing_is_told(settings, tmp_path):
+    backend = "django.core.cache.backends.filebased.FileBasedCache"
+    settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": tmp_path}}
+    assert warn() == ""
+    assert run_json()["sees_breakers"] is True
 
 
 # Whether it was counted
@@ -388,12 +479,15 @@ def test_json_for_programs():
                 for subject in ("account memory", "channel sms", "region RU")
             ),
         ],
+        "deliveries": [],
+        "sees_breakers": False,
     }
 
 
 def test_the_words_of_the_json_are_for_ever():
     assert {each.value for each in Trouble} == {
         "conversion_dropped",
+        "deliveries_failing",
         "no_logins",
         "no_account",
         "account_broken",

@@ -30,7 +30,7 @@ from tests.rows import DAY, make_ledger
 from tests.steps import answer, ask
 
 PACKAGE = Path(django_phone_otp.__file__).parent
-DOCS = PACKAGE.parent / "docs" / "logs.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs" / "logs.md"
 MASKED = "+7•••••••003"
 DAY_AGO = datetime(2026, 2, 28, tzinfo=UTC)
 

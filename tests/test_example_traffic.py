@@ -2,6 +2,7 @@
 
 import io
 import random
+import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -38,6 +39,7 @@ from example_project.traffic.people import BOT, make_people
 from tests.rows import make_challenge, make_ledger
 
 NOW = datetime(2026, 3, 20, 15, 30, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 ACCOUNTS = {"calls", "texts", "reverse", "minsk", "world", "reserve"}
 STORED = (
     PhoneLedger,
@@ -309,6 +311,27 @@ class TestFilledSite(TestCase):
         dashboard = reverse("admin:phone_otp_dashboard_changelist")
         assert f"http://127.0.0.1:8000{dashboard}" in self.said
         assert '"calls" fails' in self.said
+
+    def test_each_line_opens_what_it_tells_of(self):
+        self.client.force_login(get_user_model().objects.create_superuser("an operator"))
+        links = re.findall(r"http://127\.0\.0\.1:8000(\S+)", self.said)
+        pages = [self.client.get(each) for each in links]
+        assert [each.status_code for each in pages] == [200] * 6
+        assert [each.context["choice"].query for each in pages[:2]] == [
+            {"period": "30d"},
+            {"period": "30d", "account": "calls"},
+        ]
+        month = tell(days=7, scale=0.03)
+        times = [
+            (month.bad_day.since, month.bad_day.until),
+            month.shadow_night,
+            month.blocked_night,
+            (month.unpaid.since, month.unpaid.until),
+        ]
+        for page, (since, until) in zip(pages[2:], times, strict=True):
+            asked = [each.created_at for each in page.context["cl"].result_list]
+            assert asked
+            assert since - MINUTE <= min(asked) <= max(asked) < until
         assert "manage.py createsuperuser" in self.said
 
     def test_they_are_plain_lines_where_nobody_looks_at_a_terminal(self):

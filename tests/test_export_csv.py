@@ -306,6 +306,26 @@ def test_who_took_what_is_written_down(admin_client, admin_user, ledger):
     assert entry.change_message == "Exported as CSV: state = failed, when = week"
 
 
+@pytest.mark.parametrize(
+    ("query", "scope"),
+    [
+        ("", "when = day"),
+        ("when=all", "when = all"),
+        ("when=nonsense", "when = day"),
+        ("state=failed&region=", "state = failed, when = day"),
+    ],
+)
+def test_the_log_says_what_was_chosen(admin_client, admin_user, ledger, caplog, query, scope):
+    caplog.set_level("INFO", "django_phone_otp.admin")
+    admin_client.post(f"{EXPORT}?{query}")
+    (record,) = [each for each in caplog.records if hasattr(each, "phone_otp")]
+    assert record.phone_otp == {
+        "action": "export_csv",
+        "operator": admin_user.pk,
+        "scope": scope,
+    }
+
+
 @pytest.mark.parametrize("query", ["of=%00", "account=%00", "q=%00", "when=a%00b"])
 def test_whatever_the_filters_say_it_can_be_written_down(admin_client, ledger, query):
     assert admin_client.post(f"{EXPORT}?{query}").status_code == 200
@@ -314,7 +334,7 @@ def test_whatever_the_filters_say_it_can_be_written_down(admin_client, ledger, q
 
 def test_no_phone_is_written_down(admin_client, ledger):
     admin_client.post(f"{EXPORT}?q=%2B79244501003")
-    assert LogEntry.objects.get().change_message == "Exported as CSV: q = •••"
+    assert LogEntry.objects.get().change_message == "Exported as CSV: q = •••, when = all"
 
 
 def test_the_log_of_the_admin_can_be_looked_at_afterwards(admin_client, ledger):

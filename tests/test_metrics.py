@@ -352,6 +352,40 @@ def test_to_listen_twice_counts_once(post, added):
     assert added("logins_total") == {("true",): 1}
 
 
+BEGINS = """
+import django
+django.setup()
+from django.core.signals import request_started
+from prometheus_client import generate_latest
+def find():
+    lines = generate_latest().decode().splitlines()
+    return [line for line in lines if line.startswith("phone_otp_alarms_total{")]
+print(len(find()))
+request_started.send(None)
+print(len(find()))
+request_started.send(None)
+print(len(find()))
+print(find()[0])
+"""
+
+
+def test_what_alerts_wait_for_begins_at_zero_with_the_first_request():
+    *counts, first = run(BEGINS).stdout.splitlines()
+    assert counts == ["0", "6", "6"]
+    assert first == 'phone_otp_alarms_total{limit="send_region"} 0.0'
+
+
+def test_a_place_for_many_processes_that_is_not_there_costs_no_request(tmp_path):
+    place = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "missing")}
+    script = "import django\ndjango.setup()\nfrom django.core.signals import request_started\n"
+    assert run(f'{script}request_started.send(None)\nprint("served")', **place).stdout == "served\n"
+
+
+def test_a_process_that_serves_no_request_leaves_no_file(tmp_path):
+    run("import django\ndjango.setup()", PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_second_import_goes_on_where_the_first_was(post, added):
     before = metrics.LOGINS
     importlib.reload(metrics)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from re import Match
+from re import compile as regex
 from typing import Any
 
 from django import forms
@@ -32,12 +34,14 @@ from ..flow.interventions import (
 from ..flow.prefixes import block_prefix, list_neighbourhoods
 from ..flow.refusals import explain
 from ..models import PhoneChallenge
-from ..phone import hide
+from ..phone import hide, mask
 from .numbers import write_count
 
 MAX_REASON_LENGTH = 200
 DEFAULT_NEIGHBOURHOOD = 4  # the last digits that ten thousand neighbours differ in
 REVOKED = gettext_lazy("Revoked")  # how it is written down
+# As long as a phone without its area code, or longer, with whatever people write between digits.
+_NUMBER = regex(r"\+?\d(?:[\s()._\-\u2010-\u2015/]*\d){6,}")
 DURATIONS = {
     "1": (timedelta(hours=1), gettext_lazy("1 hour")),
     "24": (timedelta(hours=24), gettext_lazy("24 hours")),
@@ -45,16 +49,29 @@ DURATIONS = {
 }
 
 
+def hide_numbers(text: str) -> str:
+    """Mask whatever may be a phone, all but its last three digits; dates and tickets may go too."""
+    return _NUMBER.sub(_mask_number, text)
+
+
+def _mask_number(found: Match[str]) -> str:
+    written = found.group()
+    plus = "+" if written.startswith("+") else ""
+    return mask(plus + "".join(each for each in written if each.isdigit()))
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """What became of an action: what the operator is told, and what is written down, if anything.
 
-    SECURITY: neither holds a digit of the phone: both stand where the phone is masked.
+    SECURITY: neither holds a digit of the phone: both stand where the phone is masked. The `scope`
+    does, the prefix that was closed: it is for the log alone, and there not beside the phone.
     """
 
     is_done: bool
     told: str
     written: str = ""
+    scope: str = ""
 
 
 class ReasonForm(forms.Form):
@@ -73,11 +90,11 @@ class ReasonForm(forms.Form):
         self.challenge = challenge
 
     def clean_reason(self) -> str:
-        """Keep a phone out of it that an operator has copied in, and make it one line."""
+        """Keep phones out of it that an operator has copied in, and make it one line."""
         reason = unicodedata.normalize("NFKC", str(self.cleaned_data["reason"]))
         # The mask may be longer than what it hides, and half a phone is none that could be found.
         hidden = hide(fit_for_column(reason, len(reason)), self.challenge.phone)
-        return hidden[:MAX_REASON_LENGTH]
+        return hide_numbers(hidden)[:MAX_REASON_LENGTH]
 
 
 class BlockForm(ReasonForm):
@@ -218,7 +235,7 @@ class Block(Action):
                 "duration": DURATIONS[duration][1],
                 "numbers": _describe_size(size),
             }
-        return Done(True, told, _write_down(words, form))
+        return Done(True, told, _write_down(words, form), scope=prefix)
 
 
 class Resend(Action):

@@ -6,6 +6,7 @@ A block holds from the moment at which it is saved, in every process; so does it
 from __future__ import annotations
 
 import logging
+import unicodedata
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from ..exceptions import InvalidPhone
 from ..flow.prefixes import parse_prefix, renew_blocks_after_commit
 from ..models import BlockedPrefix
 from ..phone import MAX_TYPED_LENGTH
+from .actions import hide_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +68,10 @@ class BlockForm(PrefixModelForm):
             raise ValidationError(_("Close it for a year at most."))
         return until
 
+    def clean_reason(self) -> str:
+        """Keep phones out of it that an operator has copied in."""
+        return hide_numbers(unicodedata.normalize("NFKC", self.cleaned_data["reason"]))
+
 
 class NewBlockForm(BlockForm):
     """Which numbers are closed, too; a country takes a second thought."""
@@ -76,6 +82,8 @@ class NewBlockForm(BlockForm):
         help_text=gettext_lazy(
             "The beginning of the numbers, with + and country code: +7924450 closes ten thousand."
         ),
+        # The sentence that Django makes of two names is bad grammar in most languages.
+        error_messages={"unique": gettext_lazy("This prefix is blocked already.")},
     )
     is_wide = forms.BooleanField(
         label=gettext_lazy("Close all of them"),

@@ -21,7 +21,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone, translation
 from django.utils.decorators import method_decorator
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
@@ -31,7 +32,7 @@ from ..events import Event, log_event
 from ..flow.transactions import outside_transactions
 from ..models import ConfirmAttempt, DeliveryAttempt, GuardObjection, PhoneChallenge
 from .actions import ACTIONS, Action, is_revocation
-from .export import make_printable, write_csv
+from .export import describe_choice, write_csv
 from .filters import FILTERS, LOOKED_THROUGH, ChallengeChangeList
 from .states import TONES, find_state
 from .timeline import Act, Trail, tell
@@ -41,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 EXPORT = "phone_otp.export_phonechallenge"
 MAX_ACTS_COUNT = 100
+BREAK = SafeString(":<wbr>")
 
 # What the filters of the list send: our own, which read nothing but the words that they offer, and
 # Django's.
@@ -58,7 +60,7 @@ DJANGO_LOOKUPS = {
 class PhoneChallengeAdmin(ReadOnlyAdmin, SearchedByPhone):
     """Who asked for a code, how it went out, how it was answered."""
 
-    list_display = ("created_at", "masked_phone", "present_state", "route", "region", "ip")
+    list_display = ("created_at", "masked_phone", "present_state", "route", "region", "client_ip")
     list_display_links = ("created_at", "masked_phone")
     list_filter = FILTERS
     sortable_by = ("created_at",)
@@ -119,6 +121,12 @@ class PhoneChallengeAdmin(ReadOnlyAdmin, SearchedByPhone):
         channel = challenge.channel
         label = str(Channel(channel).label) if channel in Channel.values else channel
         return format_html("{}<br>{}", label, challenge.account)
+
+    @admin.display(description=gettext_lazy("address"), empty_value="–")
+    def client_ip(self, challenge: PhoneChallenge) -> str | None:
+        """Show the client's address; a long one may break, between its groups alone."""
+        groups = (challenge.ip or "").split(":")
+        return format_html_join(BREAK, "{}", ((each,) for each in groups)) or None
 
     # The timeline
 
@@ -221,13 +229,15 @@ class PhoneChallengeAdmin(ReadOnlyAdmin, SearchedByPhone):
             done = found.perform(challenge, form)
             if done.written:
                 self.log_change(request, challenge, done.written)
+                # SECURITY: a prefix beside a mask is nearly a phone, and a challenge leads to one.
                 log_event(
                     logger,
                     Event.OPERATOR_ACTED,
                     action=found.name,
                     operator=request.user.pk,
-                    challenge=challenge.pk,
-                    phone=challenge.phone,
+                    challenge=None if done.scope else challenge.pk,
+                    phone=None if done.scope else challenge.phone,
+                    scope=done.scope or None,
                 )
             level = messages.SUCCESS if done.is_done else messages.ERROR
             self.message_user(request, done.told, level)
@@ -269,10 +279,9 @@ class PhoneChallengeAdmin(ReadOnlyAdmin, SearchedByPhone):
 
     def _write_down_export(self, request: HttpRequest, chosen: ChallengeChangeList) -> None:
         """Note who has taken what: by the words of the filters, none of which is a phone."""
-        asked = {**chosen.params, **({"q": "•••"} if chosen.query else {})}
-        filters = make_printable(", ".join(f"{name} = {asked[name]}" for name in sorted(asked)))
+        filters = describe_choice(chosen)
         with translation.override(django_settings.LANGUAGE_CODE):
-            words = _("Exported as CSV: %(filters)s") % {"filters": filters or _("all")}
+            words = _("Exported as CSV: %(filters)s") % {"filters": filters}
             noun = str(self.opts.verbose_name_plural)
         LogEntry.objects.create(
             user_id=cast(int, request.user.pk),  # `admin_view` lets nobody else in

@@ -18,6 +18,7 @@ from . import numbers
 
 Value = float | None
 MAX_REASONS_COUNT = 4  # in one chart; so many fillings can be told apart, and the rest is one more
+OTHER_REASONS = "reason-other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +147,17 @@ def draw_failures(steps: TimeSteps) -> Chart:
     ordered = sorted(totals, key=lambda outcome: (-totals[outcome], outcome))
     named, others = ordered[:MAX_REASONS_COUNT], ordered[MAX_REASONS_COUNT:]
     series = [
-        _bars(name_outcome(outcome), f"reason-{place}", steps, [outcome])
-        for place, outcome in enumerate(named, 1)
+        _bars(name_outcome(outcome), _ink_reason(outcome), steps, [outcome]) for outcome in named
     ]
     if others:
-        series.append(_bars(_("other reasons"), "reason-5", steps, others))
+        series.append(_bars(_("other reasons"), OTHER_REASONS, steps, others))
     note = _("Tries at a provider that brought no message to the person.")
     return _over_time("failures", _("Failed deliveries"), note, steps, series, kind="bar")
+
+
+def _ink_reason(outcome: str) -> str:
+    """Give a reason's own ink, so that it looks alike in every period, whatever its rank."""
+    return f"reason-{outcome}" if outcome in DeliveryOutcome.values else OTHER_REASONS
 
 
 def draw_day(tallies: Sequence[Tally]) -> Chart:

@@ -43,8 +43,8 @@ VIEW_CHALLENGES = "phone_otp.view_phonechallenge"
 FILTERS = ("account", "channel", "region")
 MAX_FILTER_LENGTH = 64  # no account has a longer name
 
-STEP_FORMATS = {Period.DAY: "H:i", Period.WEEK: "j M, H:i"}
-DAY_FORMAT = "j M"
+STEP_FORMATS = {Period.DAY: "H:i", Period.WEEK: "j E, H:i"}
+DAY_FORMAT = "j E"  # the month as a date has it: in Russian in the genitive, and small
 # Whole sentences: in many languages the words for a time depend on those around them.
 NOTHING = {
     Period.DAY: _("No code was asked for in these 24 hours."),
@@ -176,7 +176,7 @@ class DashboardAdmin(ReadOnlyAdmin, DashboardModelAdmin):
                 choice.query,
             ),
             "account_states": states,
-            "trouble": ", ".join(each.alias for each in states if each.mood == "bad"),
+            "trouble": ", ".join(each.trouble for each in states if each.trouble),
             "accounts_url": self._find_url("provideraccount_changelist")
             if request.user.has_perm("phone_otp.view_provideraccount")
             else "",

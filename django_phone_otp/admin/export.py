@@ -17,6 +17,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from ..models import DeliveryAttempt, PhoneChallenge
+from .filters import ChallengeChangeList, WhenFilter
 from .states import find_state
 
 MAX_ROWS = 100_000
@@ -81,6 +82,18 @@ def write_csv(
                 [make_safe(cell) for cell in _write_row(each, deliveries[each.pk], now)]
             )
             count += 1
+
+
+def describe_choice(chosen: ChallengeChangeList) -> str:
+    """Write which filters chose, and the time that is chosen without one; no phone is told."""
+    when = {
+        each.parameter_name: each.value()
+        for each in chosen.filter_specs
+        if isinstance(each, WhenFilter)
+    }
+    asked = {**chosen.params, **when, **({"q": "•••"} if chosen.query else {})}
+    said = [f"{name} = {asked[name]}" for name in sorted(asked) if asked[name]]
+    return make_printable(", ".join(said))
 
 
 def make_printable(text: str) -> str:

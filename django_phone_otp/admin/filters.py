@@ -78,6 +78,11 @@ class BoundFilter(admin.SimpleListFilter):
         """Choose, where something that is offered is chosen."""
         return self.choose(queryset, self.chosen) if self.chosen else queryset
 
+    def choices(self, changelist: Any) -> Any:
+        """Offer all of them first, in a small letter as the others have it."""
+        every, *others = super().choices(changelist)
+        return [{**every, "display": _("all")}, *others]
+
     def choose(self, queryset: QuerySet[PhoneChallenge], value: str) -> QuerySet[PhoneChallenge]:
         """Choose the rows with a value that is offered."""
         return queryset.filter(**{str(self.parameter_name): value})

@@ -13,6 +13,8 @@ from django.utils.translation import pgettext
 UNKNOWN = "–"
 NO_BREAK = "\N{NO-BREAK SPACE}"
 MINUTE_SECONDS = 60
+HOUR_MINUTES = 60
+DAY_HOURS = 24
 
 
 def write_count(count: int) -> str:
@@ -60,13 +62,25 @@ def write_milliseconds(milliseconds: float | None) -> str:
 
 
 def write_seconds(seconds: float | None) -> str:
-    """Write a time: 2.4 s, 18 s, 3 min 20 s."""
+    """Write a time: 2.4 s, 18 s, 3 min 20 s, 2 h 5 min, 3 d 15 h."""
     if seconds is None:
         return UNKNOWN
     if seconds < MINUTE_SECONDS:
         places = 1 if seconds < 10 else 0
         return pgettext("seconds", "%(number)s s") % {"number": _write(seconds, places)}
     minutes, rest = divmod(round(seconds), MINUTE_SECONDS)
+    hours, minutes_rest = divmod(minutes, HOUR_MINUTES)
+    if hours >= DAY_HOURS:
+        days, hours_rest = divmod(hours, DAY_HOURS)
+        return pgettext("days and hours", "%(days)s d %(hours)s h") % {
+            "days": _write(days),
+            "hours": _write(hours_rest),
+        }
+    if hours:
+        return pgettext("hours and minutes", "%(hours)s h %(minutes)s min") % {
+            "hours": _write(hours),
+            "minutes": _write(minutes_rest),
+        }
     return pgettext("minutes and seconds", "%(minutes)s min %(seconds)s s") % {
         "minutes": _write(minutes),
         "seconds": _write(rest),

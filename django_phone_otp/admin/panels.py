@@ -16,8 +16,9 @@ from django.utils.translation import ngettext
 
 from ..choices import Channel, Guard, Refusal
 from ..conf import Settings
-from ..flow.accounts import Entry, add_kept_options
+from ..flow.accounts import Entry
 from ..flow.breakers import Breaker, read_breakers
+from ..flow.inspection import find_problems
 from ..flow.limits import today
 from ..flow.report import Report, SourceTally
 from ..flow.tallies import GuardTally, Histogram, Tally
@@ -29,6 +30,8 @@ from .charts import name_outcome
 MAX_COUNTED = 1_000  # of what is only counted: to count on would read the table
 MAX_LISTED_COUNT = 10
 HIDDEN_DIGITS_COUNT = 3
+MIN_COMPARED_COUNT = 30  # codes in the period before: fewer make thousands of percent of nothing
+MIN_ACCUSED_COUNT = 10  # messages to a prefix, or for a network: fewer are people who gave up
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,10 @@ class SourceLine:
 
 @dataclass(frozen=True, slots=True)
 class AccountLine:
-    """How an account does. `mood` is "good", "warn", "bad" or "off"; `notes` say what is wrong."""
+    """How an account does. `mood` is "good", "warn", "bad" or "off"; `notes` say what is wrong.
+
+    `trouble` is what the top of the page says of one that is "bad", and empty of the others.
+    """
 
     alias: str
     backend: str
@@ -102,6 +108,7 @@ class AccountLine:
     inspected_at: datetime | None
     notes: Sequence[str]
     budget: Bar | None
+    trouble: str = ""
 
 
 # What happened
@@ -110,6 +117,8 @@ class AccountLine:
 def list_tiles(report: Report) -> list[Tile]:
     """Give the numbers to see first."""
     total, before = report.total, report.previous
+    if before.requested_count < MIN_COMPARED_COUNT:
+        before = Tally()
     failed, failed_before = _failed_share(total), _failed_share(before)
     wait, answer = total.login_seconds, total.answer_ms
     return [
@@ -155,10 +164,19 @@ def list_tiles(report: Report) -> list[Tile]:
             numbers.write_costs(total.costs) or [numbers.UNKNOWN],
             notes=[
                 _("%(price)s for each verified") % {"price": price}
-                for price in numbers.write_costs(total.costs, total.verified_count)
+                for price in _share_costs(total, " + ")
             ],
         ),
     ]
+
+
+def _share_costs(tally: Tally, plus: str) -> list[str]:
+    """Write what one login has cost.
+
+    What was paid in several currencies is a sum: each of them paid for a part of the logins.
+    """
+    costs = numbers.write_costs(tally.costs, tally.verified_count)
+    return [plus.join(costs)] if costs else []
 
 
 def _tail(histogram: Histogram, write: Any) -> list[str]:
@@ -285,7 +303,7 @@ def _line(
             numbers.write_milliseconds(tally.answer_ms.percentile(0.9)),
             numbers.write_seconds(tally.login_seconds.percentile(0.5)),
             "\n".join(numbers.write_costs(tally.costs)) or numbers.UNKNOWN,
-            "\n".join(numbers.write_costs(tally.costs, tally.verified_count)) or numbers.UNKNOWN,
+            *(_share_costs(tally, " +\n") or [numbers.UNKNOWN]),
         ],
     )
 
@@ -337,7 +355,9 @@ def list_prefixes(
             scope=each.scope if may_see else hide_end(each.scope),
             sent=numbers.write_count(each.sent_count),
             bar=_unverified(each),
-            block_url=f"{add_url}?{urlencode({'prefix': each.scope})}" if add_url else "",
+            block_url=f"{add_url}?{urlencode({'prefix': each.scope})}"
+            if add_url and _is_accused(each)
+            else "",
             blocked_until=_find_block(each.scope, blocks),
         )
         for each in list(found)[:MAX_LISTED_COUNT]
@@ -355,7 +375,12 @@ def _find_block(prefix: str, blocks: Mapping[str, datetime]) -> datetime | None:
 
 
 def _unverified(source: SourceTally) -> Bar:
-    return _bar(source.scope, source.unverified_count, source.sent_count, ink="bad")
+    ink = "bad" if _is_accused(source) else ""
+    return _bar(source.scope, source.unverified_count, source.sent_count, ink=ink)
+
+
+def _is_accused(source: SourceTally) -> bool:
+    return source.sent_count >= MIN_ACCUSED_COUNT
 
 
 # How things are
@@ -365,15 +390,13 @@ def list_account_states(entries: Sequence[Entry], now: datetime) -> list[Account
     """Give how each account does, by what is known already: no service is asked."""
     aliases = [each.alias for each in entries]
     ledgers = {each.alias: each for each in AccountLedger.objects.filter(alias__in=aliases)}
-    breakers = read_breakers(aliases)
-    ready = add_kept_options([each.account for each in entries if each.account])
-    unprepared = {each.alias for each in ready if each.provider.needs_preparation}
+    problems, breakers = find_problems(entries, ledgers), read_breakers(aliases)
     return [
         _state_of(
             each,
             breakers[each.alias],
             ledgers.get(each.alias) or AccountLedger(alias=each.alias),
-            is_unprepared=each.alias in unprepared,
+            problem=problems[each.alias],
             now=now,
         )
         for each in entries
@@ -385,17 +408,15 @@ def _state_of(
     breaker: Breaker,
     ledger: AccountLedger,
     *,
-    is_unprepared: bool,
+    problem: str,
     now: datetime,
 ) -> AccountLine:
     limit = entry.account.daily_limit if entry.account else None
     used = ledger.sent_count if ledger.day == today() else 0
-    notes = [ledger.problem] if ledger.problem else []
+    # What is the state already is no note; of one that is switched off it is.
+    notes = [ledger.problem] if ledger.problem and ledger.problem != problem else []
     if limit is not None and used >= limit:
         notes.append(_("The budget of the day is used up."))
-    problem = entry.problem
-    if not problem and entry.enabled and is_unprepared:
-        problem = _("choose “Check reachability and balance” first")
     if problem and entry.enabled:
         mood = "bad"
     elif not entry.enabled:
@@ -415,7 +436,13 @@ def _state_of(
         inspected_at=ledger.inspected_at,
         notes=notes,
         budget=None if limit is None else _budget(used, limit),
+        trouble=_tell_trouble(entry.alias, problem) if mood == "bad" else "",
     )
+
+
+def _tell_trouble(alias: str, problem: str) -> str:
+    """Name an account that needs somebody, with the reason where it is not its failures."""
+    return f"{alias} ({problem})" if problem else alias
 
 
 def _write_balance(ledger: AccountLedger) -> str:

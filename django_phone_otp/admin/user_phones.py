@@ -129,6 +129,7 @@ class UserPhoneAdmin(SearchedByPhone):
         found, _is_double = self.get_search_results(request, self.get_queryset(request), typed)
         pks = list(found.order_by("pk").values_list("pk", flat=True)[:MAX_FOUND]) if typed else []
         if not pks:
+            self.keep_typed(request)
             self.message_user(request, _("Nobody has this phone, or this name."), messages.WARNING)
             return redirect(address)
         return redirect(f"{address}?{PHONE_PARAMETER}={','.join(map(str, pks))}")

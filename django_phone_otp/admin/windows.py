@@ -31,6 +31,9 @@ else:
 
 # In the address, the number of a phone's ledger: it says nothing about the phone's digits.
 PHONE_PARAMETER = "of"
+# In the session, what was searched for in vain: until the next page, which shows it again.
+TYPED_KEY = "phone_otp_searched"
+MAX_KEPT_LENGTH = 150  # as long as a user name
 # What SQLite, PostgreSQL and MariaDB can all hold as a key.
 MAX_PK = 2**63 - 1
 
@@ -76,13 +79,26 @@ class SearchedByPhone(WindowModelAdmin):
         try:
             phone = parse(str(request.POST.get("phone", "")), conf.read().default_region).e164
         except InvalidPhone as error:
+            self.keep_typed(request)
             self.message_user(request, str(error), messages.ERROR)
             return redirect(address)
         ledger = PhoneLedger.objects.filter(phone=phone).values_list("pk", flat=True).first()
         if ledger is None:
+            self.keep_typed(request)
             self.message_user(request, _("Nothing is stored about this phone."), messages.WARNING)
             return redirect(address)
         return redirect(f"{address}?{PHONE_PARAMETER}={ledger}")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Have what was searched for in vain stand in the field, to be mended."""
+        context = {"typed": request.session.pop(TYPED_KEY, "")}
+        return super().changelist_view(request, {**context, **(extra_context or {})})
+
+    def keep_typed(self, request: HttpRequest) -> None:
+        """Keep what was searched for. SECURITY: never in an address."""
+        request.session[TYPED_KEY] = str(request.POST.get("phone", ""))[:MAX_KEPT_LENGTH]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

@@ -13,18 +13,22 @@ from enum import StrEnum
 from math import sqrt
 
 from django.conf import settings as django_settings
+from django.core.cache import caches
+from django.core.cache.backends.locmem import LocMemCache
 from django.db.models import Max, Q
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from ..choices import Channel, Guard, Span
+from ..choices import Channel, DeliveryOutcome, Guard, Span
 from ..conf import Settings
 from ..models import AccountLedger, PhoneChallenge, TrafficCount
-from .accounts import Entry, list_entries
-from .breakers import read_breakers
+from .accounts import list_entries
+from .breakers import MAX_OPEN_SECONDS, read_breakers
 from .hours import HOUR, Stretch, hour_of, zone
+from .inspection import find_problems
 from .sweep import SWEEP_AGE
+from .tallies import NO_TRIES
 
 DAYS_COUNT = 7  # before today, that an hour is compared with
 # After the end of an hour: whoever asked in it has logged in by then, or will not.
@@ -33,6 +37,9 @@ ANSWERING = timedelta(minutes=15)
 EXPECTED_LOGINS_COUNT = 20
 CERTAINTY = 1.96  # standard deviations: 95 %
 MAX_COUNTED = 1_000
+# So often an hour an account is tried that does nothing but fail: its breaker lets no more through.
+MIN_TRIES_COUNT = int(HOUR.total_seconds()) // MAX_OPEN_SECONDS
+NOT_ASKED = NO_TRIES | {DeliveryOutcome.OVER_BUDGET, DeliveryOutcome.PHONE_OVER_BUDGET}
 WATCHING = (Guard.REGION_TRAFFIC, Guard.ADDRESS_TRAFFIC, Guard.PREFIX_TRAFFIC)
 
 
@@ -40,6 +47,7 @@ class Trouble(StrEnum):
     """What may be wrong; the words are those of the JSON, and for ever."""
 
     CONVERSION_DROPPED = "conversion_dropped"
+    DELIVERIES_FAILING = "deliveries_failing"
     NO_LOGINS = "no_logins"
     NO_ACCOUNT = "no_account"
     ACCOUNT_BROKEN = "account_broken"
@@ -60,30 +68,32 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Of `sent_count` challenges so many were verified."""
+    """Of `all_count` so many went well: of challenges that were sent, of tries to deliver."""
 
-    verified_count: int = 0
-    sent_count: int = 0
+    good_count: int = 0
+    all_count: int = 0
 
     def __add__(self, other: "Share") -> "Share":
-        return Share(self.verified_count + other.verified_count, self.sent_count + other.sent_count)
+        return Share(self.good_count + other.good_count, self.all_count + other.all_count)
 
     @property
-    def conversion(self) -> float | None:
-        """Give verified ÷ sent, None where nothing was sent."""
-        return self.verified_count / self.sent_count if self.sent_count else None
+    def part(self) -> float | None:
+        """Give it as a number from 0 to 1, None of nothing.
+
+        A code may be right of which nobody knows that it was sent: there are no more than all.
+        """
+        return min(1.0, self.good_count / self.all_count) if self.all_count else None
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Give what the conversion is between, with a certainty of 95 %.
+        """Give what it stands for at the least and at the most, with a certainty of 95 %.
 
         Wilson's interval (E. B. Wilson, J. Am. Stat. Assoc. 22, 1927): it holds for small numbers,
-        and for conversions near 0 and 1.
+        and near 0 and 1.
         """
-        n, z = self.sent_count, CERTAINTY
-        if not n:
+        n, z, p = self.all_count, CERTAINTY, self.part
+        if p is None:
             return 0.0, 1.0
-        p = self.verified_count / n
         middle = (p + z * z / (2 * n)) / (1 + z * z / n)
         half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
         return max(0.0, middle - half), min(1.0, middle + half)
@@ -91,7 +101,7 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """The conversion of some hours beside that of the same hours of the days before."""
+    """What went well in some hours, beside the same hours of the days before."""
 
     subject: str
     now: Share
@@ -99,17 +109,20 @@ class Comparison:
 
     @property
     def drop_percent(self) -> float | None:
-        """Give by how much of itself the conversion fell; negative where it rose."""
-        now, before = self.now.conversion, self.before.conversion
+        """Give by how much of itself the share fell; negative where it rose."""
+        now, before = self.now.part, self.before.part
         return (1 - now / before) * 100 if now is not None and before else None
 
-    def has_dropped(self, max_percent: float, min_sent_count: int) -> bool:
-        """Say whether it certainly fell by more than so much.
+    def has_dropped(
+        self, max_percent: float, min_count: int, min_count_before: int | None = None
+    ) -> bool:
+        """Say whether it certainly fell by more than so much; of too few nothing is said.
 
         Chance is held against us on both sides: the best that the hours may mean is less than
         what is allowed of the worst that the days before may mean.
         """
-        if min(self.now.sent_count, self.before.sent_count) < min_sent_count:
+        least_count_before = min_count if min_count_before is None else min_count_before
+        if self.now.all_count < min_count or self.before.all_count < least_count_before:
             return False
         _least_now, most_now = self.now.bounds
         least_before, _most_before = self.before.bounds
@@ -118,12 +131,18 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Health:
-    """What is wrong, if anything, and the hours from `since` to `until` that were compared."""
+    """What is wrong, if anything, and the hours from `since` to `until` that were compared.
+
+    `deliveries` are the tries of each account. Without `sees_breakers` the cache is that of one
+    process, and nobody else knows which breakers are open.
+    """
 
     since: datetime
     until: datetime
     problems: Sequence[Problem] = ()
     comparisons: Sequence[Comparison] = ()
+    deliveries: Sequence[Comparison] = ()
+    sees_breakers: bool = True
 
 
 def examine_health(
@@ -151,6 +170,9 @@ def examine_health(
         until=until,
         problems=tuple(problems),
         comparisons=tuple(traffic.comparisons),
+        deliveries=tuple(traffic.deliveries),
+        # Breakers are in this cache, whichever one counts the limits.
+        sees_breakers=not isinstance(caches["default"], LocMemCache),
     )
 
 
@@ -163,6 +185,8 @@ class _Traffic:
 
     now: defaultdict[str, Share] = field(default_factory=lambda: defaultdict(Share))
     before: defaultdict[str, Share] = field(default_factory=lambda: defaultdict(Share))
+    tries_now: defaultdict[str, Share] = field(default_factory=lambda: defaultdict(Share))
+    tries_before: defaultdict[str, Share] = field(default_factory=lambda: defaultdict(Share))
     blocked: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     days: set[int] = field(default_factory=set)
     is_behind: bool = False
@@ -175,13 +199,24 @@ class _Traffic:
             for each in sorted({"", *self.now, *self.before})
         ]
 
+    @property
+    def deliveries(self) -> list[Comparison]:
+        """Compare the tries to deliver, by account."""
+        return [
+            Comparison(subject=each, now=self.tries_now[each], before=self.tries_before[each])
+            for each in sorted({*self.tries_now, *self.tries_before})
+        ]
+
     def find_problems(self, max_percent: float, min_sent_count: int) -> Iterator[Problem]:
-        """Give what dropped, and what was blocked."""
+        """Give what dropped, what fails, and what was blocked."""
         for each in self.comparisons:
             if each.has_dropped(max_percent, min_sent_count):
                 yield _tell_drop(each)
-        expected = self.before[""].verified_count / max(1, len(self.days))
-        if not self.now[""].verified_count and expected >= EXPECTED_LOGINS_COUNT:
+        for each in self.deliveries:
+            if each.has_dropped(max_percent, MIN_TRIES_COUNT, min_sent_count):
+                yield _tell_failing(each)
+        expected = self.before[""].good_count / max(1, len(self.days))
+        if not self.now[""].good_count and expected >= EXPECTED_LOGINS_COUNT:
             words = _(
                 "Nobody has logged in during these hours; on the days before about %(count)d "
                 "people did."
@@ -209,13 +244,15 @@ def _read_traffic(hours: Stretch) -> _Traffic:
     counted_at = since.aggregate(newest=Max("counted_at"))["newest"]
     traffic.is_behind = counted_at is None or counted_at < hours.end + ANSWERING
     for row in rows:
-        share = Share(row.verified_count, row.sent_count)
+        share, tries = Share(row.verified_count, row.sent_count), _read_tries(row)
         subjects = _name_subjects(row)
         if hours.start <= row.starts_at < hours.end:
             is_fresh = row.counted_at >= row.starts_at + HOUR + ANSWERING
             traffic.is_behind |= not is_fresh
             for subject in subjects:
                 traffic.now[subject] += share
+            if tries.all_count:
+                traffic.tries_now[row.account] += tries
             for guard, count in row.details.get("blocked", {}).items():
                 if guard in WATCHING:
                     traffic.blocked[guard] += count
@@ -225,7 +262,16 @@ def _read_traffic(hours: Stretch) -> _Traffic:
         )
         for subject in subjects:
             traffic.before[subject] += share
+        if tries.all_count:
+            traffic.tries_before[row.account] += tries
     return traffic
+
+
+def _read_tries(row: TrafficCount) -> Share:
+    """Give how many tries of an account were taken; what may have gone out was not, for certain."""
+    outcomes = row.details.get("outcomes", {}) if row.account else {}
+    tried = sum(count for outcome, count in outcomes.items() if outcome not in NOT_ASKED)
+    return Share(outcomes.get(DeliveryOutcome.SENT, 0), tried)
 
 
 def _name_subjects(row: TrafficCount) -> list[str]:
@@ -248,14 +294,32 @@ def _tell_drop(comparison: Comparison) -> Problem:
     told = words % {
         "subject": describe_subject(comparison.subject),
         "drop": round(comparison.drop_percent or 0),
-        "now": round(100 * (now.conversion or 0)),
-        "now_verified": now.verified_count,
-        "now_sent": now.sent_count,
-        "before": round(100 * (before.conversion or 0)),
-        "before_verified": before.verified_count,
-        "before_sent": before.sent_count,
+        "now": round(100 * (now.part or 0)),
+        "now_verified": now.good_count,
+        "now_sent": now.all_count,
+        "before": round(100 * (before.part or 0)),
+        "before_verified": before.good_count,
+        "before_sent": before.all_count,
     }
     return Problem(trouble=Trouble.CONVERSION_DROPPED, subject=comparison.subject, words=told)
+
+
+def _tell_failing(comparison: Comparison) -> Problem:
+    words = _(
+        "%(account)s: %(now)d%% of the tries to deliver failed (%(now_failed)d of %(now_tried)d), "
+        "on the days before %(before)d%% (%(before_failed)d of %(before_tried)d)."
+    )
+    now, before = comparison.now, comparison.before
+    told = words % {
+        "account": comparison.subject,
+        "now": round(100 * (1 - (now.part or 0))),
+        "now_failed": now.all_count - now.good_count,
+        "now_tried": now.all_count,
+        "before": round(100 * (1 - (before.part or 0))),
+        "before_failed": before.all_count - before.good_count,
+        "before_tried": before.all_count,
+    }
+    return Problem(trouble=Trouble.DELIVERIES_FAILING, subject=comparison.subject, words=told)
 
 
 def describe_subject(subject: str) -> str:
@@ -281,9 +345,9 @@ def _examine_accounts(settings: Settings, now: datetime) -> Iterator[Problem]:
         yield Problem(trouble=Trouble.NO_ACCOUNT, words=words)
     aliases = [each.alias for each in entries]
     ledgers = {each.alias: each for each in AccountLedger.primary().filter(alias__in=aliases)}
-    breakers = read_breakers(aliases)
+    problems, breakers = find_problems(entries, ledgers), read_breakers(aliases)
     for entry in entries:
-        problem = _find_problem(entry, ledgers.get(entry.alias))
+        problem = _tell_since(problems[entry.alias], ledgers.get(entry.alias))
         named = {"account": entry.alias}
         if problem:
             words = _("%(account)s is broken: %(problem)s") % {**named, "problem": problem}
@@ -299,11 +363,11 @@ def _examine_accounts(settings: Settings, now: datetime) -> Iterator[Problem]:
             yield Problem(trouble=Trouble.BREAKER_OPEN, subject=entry.alias, words=told)
 
 
-def _find_problem(entry: Entry, ledger: AccountLedger | None) -> str:
-    """Say what is wrong with an account as it is written, or as its service said last."""
-    if entry.problem or ledger is None or not ledger.problem or not ledger.inspected_at:
-        return entry.problem
-    return f"{ledger.problem} ({_write_time(ledger.inspected_at)})"
+def _tell_since(problem: str, ledger: AccountLedger | None) -> str:
+    """Say of what a service said when it said so."""
+    if ledger is None or problem != ledger.problem or not problem or not ledger.inspected_at:
+        return problem
+    return f"{problem} ({_write_time(ledger.inspected_at)})"
 
 
 def _examine_deliveries(now: datetime) -> Iterator[Problem]:

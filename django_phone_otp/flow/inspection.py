@@ -4,7 +4,7 @@ Asks the services, which costs nothing; sends no message.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
@@ -72,6 +72,26 @@ def inspect_accounts(
                 sender=ProviderAccount, account=entry.alias, inspection=inspection
             )
         yield inspection
+
+
+def find_problems(entries: Sequence[Entry], ledgers: Mapping[str, AccountLedger]) -> dict[str, str]:
+    """Say what is wrong with each account, empty where nothing is known; asks no service.
+
+    It is what stands in the way of using it, or what its service said last: so says the dashboard,
+    and so says health. Of one that is switched off no service's word counts.
+    """
+    in_use = [each.account for each in entries if each.account and each.enabled]
+    unprepared = {
+        each.alias for each in add_kept_options(in_use) if each.provider.needs_preparation
+    }
+    problems = {each.alias: each.problem for each in entries}
+    for entry in entries:
+        ledger = ledgers.get(entry.alias)
+        if entry.enabled and not entry.problem and ledger:
+            problems[entry.alias] = ledger.problem
+        if entry.alias in unprepared and not problems[entry.alias]:
+            problems[entry.alias] = _("choose “Check reachability and balance” first")
+    return problems
 
 
 def _inspect(entry: Entry, breaker: Breaker, prepare: bool, is_asked: bool) -> Inspection:

@@ -66,7 +66,7 @@ def test_without_scripts_the_tables_are_open_and_the_filters_work(stage):
 def test_list_leads_to_what_happened(stage):
     person = operator(stage)
     person.open(CHALLENGES)
-    person.page.get_by_role("link", name="all", exact=True).click()
+    person.page.get_by_role("link", name="all", exact=True).first.click()
     person.page.locator("#changelist-filter").get_by_role("link", name="locked").click()
     person.page.locator("#result_list tbody").get_by_role("link").first.click()
     person.sees("What happened")
@@ -105,4 +105,30 @@ def test_tables_fit_on_a_desk_beside_the_sidebar(stage, language):
     person.open(f"{DASHBOARD}?period=90d")
     assert find_cut(person, ".otp-scroll") == []
     person.open(f"{CHALLENGES}?when=all")
+    assert find_cut(person, ".results") == []
+
+
+def test_page_of_accounts_fits_on_a_phone(stage):
+    person = operator(stage.on("phone"))
+    person.page.context.add_cookies(
+        [{"name": "django_language", "value": "ru", "url": person.site}]
+    )
+    person.open("/admin/phone_otp/provideraccount/")
+    assert person.page.locator("#accounts-of-settings").is_visible()
+    assert find_cut(person, "html") == []
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_address_of_four_numbers_stands_in_one_line(stage, language):
+    person = operator(stage.on("desk"))
+    person.page.context.add_cookies(
+        [{"name": "django_language", "value": language, "url": person.site}]
+    )
+    PhoneChallenge.objects.update(ip="203.110.113.207")
+    person.open(f"{CHALLENGES}?when=all")
+    lines = person.page.locator(".field-client_ip").first.evaluate(
+        "(cell) => { const all = document.createRange(); all.selectNodeContents(cell);"
+        " return all.getClientRects().length; }"
+    )
+    assert lines == 1
     assert find_cut(person, ".results") == []

@@ -2,6 +2,8 @@
 
 import pytest
 
+from .people import PATIENCE_MS
+
 MESSAGE = "Code {code} for shop.example. Tell nobody."
 
 
@@ -56,17 +58,16 @@ def test_keyboard_alone_logs_in(person):
 
 
 def test_focus_can_be_seen(visit):
+    from playwright.sync_api import expect
+
     person = visit()
     person.open()
     person.ask_for_code()
     person.code_field.focus()
     for place in (person.button("Log in"), person.link("Another phone")):
         person.tab_to(place)
-        style = place.evaluate(
-            "(place) => (({ outlineStyle, outlineWidth }) => [outlineStyle, outlineWidth])"
-            "(getComputedStyle(place))"
-        )
-        assert style == ["solid", "3px"]
+        for name, value in (("outline-style", "solid"), ("outline-width", "3px")):
+            expect(place).to_have_css(name, value, timeout=PATIENCE_MS)
 
 
 def test_button_that_sends_again_counts_down(reader):

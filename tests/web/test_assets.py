@@ -45,14 +45,20 @@ def test_a_page_and_all_that_it_loads_weigh_little(ask, browser):
 
 def test_style_has_all_that_people_ask_for():
     text = find(ASSETS[0]).read_text(encoding="utf-8")
-    for words in ("prefers-color-scheme: dark", "prefers-reduced-motion", "forced-colors: active"):
+    for words in ("light-dark(", "prefers-reduced-motion", "forced-colors: active"):
         assert words in text
 
 
 def test_every_variable_of_the_style_is_documented():
-    text = find(ASSETS[0]).read_text(encoding="utf-8")
-    variables = set(re.findall(r"var\((--phone-otp-[a-z-]+)", text))
-    assert set(re.findall(r"^\| `(--phone-otp-[a-z-]+)`", DOCS.read_text(), re.M)) == variables
+    defaults = find(ASSETS[0]).read_text(encoding="utf-8").partition(":where(:root) {")[2]
+    variables = dict(re.findall(r"(--[a-z-]+): (.+);", defaults.partition("}")[0]))
+    rows = re.findall(r"^\| `--.+", DOCS.read_text(), re.M)
+    assert dict(re.findall(r"`(--[a-z-]+)` \| `(.+?)`", "".join(rows))) == variables
+
+
+def test_the_head_for_a_page_of_the_sites_own_says_nothing_about_that_page():
+    text = (PACKAGE / "templates/phone_otp/head.html").read_text(encoding="utf-8")
+    assert re.findall(r"<(\w+)", text) == ["link", "script"]
 
 
 def test_the_style_has_no_variable_that_a_site_may_have_too():

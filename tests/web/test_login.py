@@ -211,6 +211,14 @@ class TestRedirectAuthenticatedUser:
         assert page.texts("h1") == ["Come in"]
         assert page.texts("label") == ["Mobile", "I accept the terms"]
 
+    def test_a_box_to_tick_stands_before_its_label(self, browser):
+        page = Page(browser.get(LOGIN))
+        (place,) = page.all("div", class_="phone-otp-tick")
+        start = page.elements.index(("div", place))
+        assert [
+            attrs.get("name") or attrs.get("for") for _tag, attrs in page.elements[start:][1:3]
+        ] == ["terms", "id_terms"]
+
     def test_a_field_of_the_sites_own_has_to_be_filled_in(self, ask):
         response = ask()
         assert (response.status_code, Page(response).errors) == (400, ["This field is required."])

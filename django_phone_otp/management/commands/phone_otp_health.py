@@ -69,6 +69,14 @@ class Command(BaseCommand):
             raise CommandError(
                 message % {"error": type(error).__name__}, returncode=UNKNOWN_STATUS
             ) from None
+        if options["verbosity"] and not health.sees_breakers:
+            # On its own, as it is a matter of the settings: nothing is wrong by it.
+            self.stderr.write(
+                _(
+                    "The cache is of this process alone: which accounts are passed over in the "
+                    "others cannot be seen from here."
+                )
+            )
         if options["json"]:
             self.stdout.write(json.dumps(as_json(health), indent=2, ensure_ascii=False))
         else:
@@ -92,13 +100,15 @@ def _check(options: dict[str, Any]) -> None:
 
 
 def as_json(health: Health) -> dict[str, Any]:
-    """Describe the health for programs; conversions are from 0 to 1, `drop_percent` of itself."""
+    """Describe the health for programs; shares are from 0 to 1, `drop_percent` of itself."""
     return {
         "ok": not health.problems,
         "since": health.since.isoformat(),
         "until": health.until.isoformat(),
         "problems": [_describe_problem(each) for each in health.problems],
         "conversions": [_describe_comparison(each) for each in health.comparisons],
+        "deliveries": [_describe_deliveries(each) for each in health.deliveries],
+        "sees_breakers": health.sees_breakers,
     }
 
 
@@ -110,13 +120,24 @@ def _describe_comparison(comparison: Comparison) -> dict[str, Any]:
     now, before, drop = comparison.now, comparison.before, comparison.drop_percent
     return {
         "subject": comparison.subject,
-        "sent": now.sent_count,
-        "verified": now.verified_count,
-        "conversion": _round(now.conversion),
-        "sent_before": before.sent_count,
-        "verified_before": before.verified_count,
-        "conversion_before": _round(before.conversion),
+        "sent": now.all_count,
+        "verified": now.good_count,
+        "conversion": _round(now.part),
+        "sent_before": before.all_count,
+        "verified_before": before.good_count,
+        "conversion_before": _round(before.part),
         "drop_percent": None if drop is None else round(drop, 1),
+    }
+
+
+def _describe_deliveries(comparison: Comparison) -> dict[str, Any]:
+    now, before = comparison.now, comparison.before
+    return {
+        "account": comparison.subject,
+        "tried": now.all_count,
+        "failed": now.all_count - now.good_count,
+        "tried_before": before.all_count,
+        "failed_before": before.all_count - before.good_count,
     }
 
 

@@ -7,13 +7,27 @@
 "use strict";
 {
   const DASHES = { asked: [2, 3], sent: [8, 4] };
-  const HATCHES = { "reason-2": "diagonal", "reason-3": "dots", "reason-4": "level", "reason-5": "grid" };
+  // The same colour and hatching for a reason in every period; no two reasons share both.
+  const REASONS = {
+    "reason-unavailable": ["reason-1"],
+    "reason-uncertain": ["reason-2", "diagonal"],
+    "reason-no_funds": ["reason-3", "dots"],
+    "reason-rejected": ["reason-4", "level"],
+    "reason-throttled": ["reason-1", "diagonal"],
+    "reason-limited": ["reason-2", "dots"],
+    "reason-unreachable": ["reason-3", "level"],
+    "reason-misconfigured": ["reason-4"],
+    "reason-invalid_recipient": ["reason-1", "dots"],
+    "reason-over_budget": ["reason-2"],
+    "reason-phone_over_budget": ["reason-3", "diagonal"],
+    "reason-other": ["reason-5", "grid"],
+  };
   const language = document.documentElement.lang || undefined;
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
   const readVariable = (name) =>
     getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const readInk = (ink) => readVariable(`--otp-${ink}`);
+  const readInk = (ink) => readVariable(`--otp-${REASONS[ink]?.[0] ?? ink}`);
 
   // What an axis says, by its unit.
   const formats = {
@@ -24,7 +38,7 @@
 
   function makeHatch(ink) {
     const color = readInk(ink);
-    const kind = HATCHES[ink];
+    const kind = REASONS[ink]?.[1];
     if (!kind) {
       return color;
     }

@@ -1,6 +1,7 @@
 """`fill_traffic`: a month of traffic, so that there is something to look at in the admin."""
 
 import time
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -113,22 +114,37 @@ class Command(BaseCommand):
             f"\n{len(made.challenges):,} challenges of {len(made.people):,} phones with "
             f"{len(made.deliveries):,} deliveries, in {seconds:.0f} s.\n"
         )
-        bad_day, (night, _end) = story.bad_day, story.shadow_night
-        blocked, lists = (
-            story.blocked_night[0],
-            reverse("admin:phone_otp_phonechallenge_changelist"),
-        )
+        bad_day, unpaid = story.bad_day, story.unpaid
+        shadow, blocked = story.shadow_night, story.blocked_night
+        dashboard = reverse("admin:phone_otp_dashboard_changelist")
         lines = [
-            ("The dashboard", reverse("admin:phone_otp_dashboard_changelist")),
-            (f'{bad_day.since:%d %B}: "calls" fails, "texts" takes over', lists),
-            (f"{night:%d %B}, at night: messages are pumped, guards in shadow", ""),
-            (f"{blocked:%d %B}, at night: again, and one guard blocks", ""),
-            ('Since five hours: no money in the account "world"', ""),
+            ("The dashboard", f"{dashboard}?period=30d"),
+            ('The account "calls" alone', f"{dashboard}?period=30d&account=calls"),
+            (
+                f'{bad_day.since:%d %B}: "calls" fails, "texts" takes over',
+                _list_between(bad_day.since, bad_day.until),
+            ),
+            (
+                f"{shadow[0]:%d %B}, at night: messages are pumped, guards in shadow",
+                _list_between(*shadow),
+            ),
+            (f"{blocked[0]:%d %B}, at night: again, and one guard blocks", _list_between(*blocked)),
+            (
+                'Since five hours: no money in the account "world"',
+                _list_between(unpaid.since, unpaid.until),
+            ),
         ]
         for text, address in lines:
-            self.stdout.write(f"  {text}{f': {SITE}{address}' if address else ''}")
+            self.stdout.write(f"  {text}:\n    {SITE}{address}")
         if not get_user_model()._default_manager.filter(is_superuser=True).exists():
             self.stdout.write("  First make an operator: manage.py createsuperuser")
+
+
+def _list_between(since: datetime, until: datetime) -> str:
+    """Give the address of the challenges of a time."""
+    times = [f"{timezone.localtime(each):%Y-%m-%dT%H:%M}" for each in (since, until)]
+    lists = reverse("admin:phone_otp_phonechallenge_changelist")
+    return f"{lists}?created_at__gte={times[0]}&created_at__lt={times[1]}"
 
 
 def _draw(bar: Bar, total: int) -> Show:
