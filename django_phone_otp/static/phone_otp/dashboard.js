@@ -7,19 +7,20 @@
 "use strict";
 {
   const DASHES = { asked: [2, 3], sent: [8, 4] };
-  // The same colour and hatching for a reason in every period; no two reasons share both.
+  // One colour for what has failed: the service, our account, a limit, the number; and with it a
+  // hatching for each reason, the same in every period. The most usual differ in that alone too.
   const REASONS = {
     "reason-unavailable": ["reason-1"],
-    "reason-uncertain": ["reason-2", "diagonal"],
+    "reason-uncertain": ["reason-1", "diagonal"],
+    "reason-rejected": ["reason-1", "dots"],
     "reason-no_funds": ["reason-3", "dots"],
-    "reason-rejected": ["reason-4", "level"],
-    "reason-throttled": ["reason-1", "diagonal"],
-    "reason-limited": ["reason-2", "dots"],
-    "reason-unreachable": ["reason-3", "level"],
-    "reason-misconfigured": ["reason-4"],
-    "reason-invalid_recipient": ["reason-1", "dots"],
+    "reason-throttled": ["reason-3"],
+    "reason-misconfigured": ["reason-3", "level"],
+    "reason-phone_over_budget": ["reason-2", "grid"],
     "reason-over_budget": ["reason-2"],
-    "reason-phone_over_budget": ["reason-3", "diagonal"],
+    "reason-limited": ["reason-2", "diagonal"],
+    "reason-unreachable": ["reason-4", "level"],
+    "reason-invalid_recipient": ["reason-4", "dots"],
     "reason-other": ["reason-5", "grid"],
   };
   const language = document.documentElement.lang || undefined;
