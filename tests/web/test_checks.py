@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 from django.core.checks import run_checks
 
+# Django's own checks ask the database what it can do.
+pytestmark = pytest.mark.django_db
+
 TURNSTILE: dict[str, Any] = {"BACKEND": "turnstile", "OPTIONS": {"secret": "a-secret"}}
 
 
