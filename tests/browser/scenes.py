@@ -210,25 +210,27 @@ def _be_quiet(_done: int) -> None:
     pass
 
 
+def look(stage: Stage, address: str, words: str) -> Person:
+    """Give an operator before a page of the admin, which has words on it."""
+    person = operator(stage)
+    person.open(address)
+    person.sees(words)
+    return person
+
+
 @of(ADMIN)
 def dashboard(stage: Stage) -> Person:
-    person = operator(stage)
-    person.open(f"{DASHBOARD}?period=7d")
-    person.sees("From the request to the login")
-    return person
+    return look(stage, f"{DASHBOARD}?period=7d", "From the request to the login")
 
 
 @of(ADMIN)
 def challenges(stage: Stage) -> Person:
-    person = operator(stage)
-    person.open(f"{CHALLENGES}?when=all")
-    person.sees("Export as CSV")
-    return person
+    return look(stage, f"{CHALLENGES}?when=all", "Export as CSV")
 
 
 @of(ADMIN)
 def challenge(stage: Stage) -> Person:
-    person = operator(stage)
+    person = operator(stage)  # with whom the month comes that it is found in
     person.open(f"{CHALLENGES}{find_eventful()}/change/")
     person.sees("What happened")
     return person
@@ -236,7 +238,7 @@ def challenge(stage: Stage) -> Person:
 
 @of(ADMIN)
 def action(stage: Stage) -> Person:
-    person = operator(stage)
+    person = operator(stage)  # with whom the month comes that it is found in
     person.open(f"{CHALLENGES}{find_eventful()}/act/block_prefix/")
     person.sees("Reason")
     return person
@@ -244,26 +246,17 @@ def action(stage: Stage) -> Person:
 
 @of(ADMIN)
 def blocked_prefixes(stage: Stage) -> Person:
-    person = operator(stage)
-    person.open("/admin/phone_otp/blockedprefix/")
-    person.sees("prefix")
-    return person
+    return look(stage, "/admin/phone_otp/blockedprefix/", "prefix")
 
 
 @of(ADMIN)
 def phones(stage: Stage) -> Person:
-    person = operator(stage)
-    person.open("/admin/phone_otp/phoneledger/")
-    person.sees("phone")
-    return person
+    return look(stage, "/admin/phone_otp/phoneledger/", "phone")
 
 
 @of(ADMIN)
 def accounts(stage: Stage) -> Person:
-    person = operator(stage)
-    person.open("/admin/phone_otp/provideraccount/")
-    person.sees("account")
-    return person
+    return look(stage, "/admin/phone_otp/provideraccount/", "account")
 
 
 def find_eventful() -> int:
