@@ -65,6 +65,18 @@ class Event(Enum):
         "challenge",
         "the process that was sending has ended before it knew what became of the message",
     )
+    QUEUE_UNAVAILABLE = (
+        "queue_unavailable",
+        _ERROR,
+        "error",
+        "a delivery could not be handed over to the workers",
+    )
+    QUEUE_MISCONFIGURED = (
+        "queue_misconfigured",
+        _ERROR,
+        "reason",
+        "a worker could not make a delivery: the site's settings are wrong",
+    )
     ANSWER_REFUSED = (
         "answer_refused",
         _DEBUG,

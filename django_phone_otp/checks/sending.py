@@ -1,14 +1,18 @@
 """Keys that say what messages go through, and where to. Layer 5."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
+import django
 from django.conf import settings as django_settings
 from django.core.checks import Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 
 from ..codes import MIN_DIGITS_COUNT
-from ..conf import DEFAULT_GUARDS, GUARD_MODES
+from ..conf import DEFAULT_GUARDS, GUARD_MODES, Settings
+from ..flow.queue import load_queue
 from ..models.account import MAX_PHONE_DAILY_LIMIT
 from ..phone import KINDS
 from ..providers import Provider, load_provider
@@ -23,6 +27,11 @@ PROVIDER_KEYS = {
     "DAILY_LIMIT",
     "PHONE_DAILY_LIMIT",
 }
+# What a queue is installed with, where it is not there already.
+PACKAGES_OF_QUEUES = {"celery": "celery"}
+if django.VERSION < (6, 0):
+    PACKAGES_OF_QUEUES["tasks"] = "django_tasks"
+
 MAX_GUARD_COUNT = 1_000_000
 MAX_GUARD_SECONDS = 7 * 86_400
 
@@ -184,5 +193,46 @@ def _check_guard(name: str, rules: Mapping[str, Any]) -> Problems:
 
 @checks_key("DISPATCH", "E026")
 def _check_dispatch(value: Any) -> Problems:
-    if value != "inline":
-        yield "must be 'inline'."
+    if not isinstance(value, str):
+        yield "must be 'inline', 'tasks', 'celery', or the dotted path of a queue, as text."
+        return
+    package = PACKAGES_OF_QUEUES.get(value)
+    if package and find_spec(package) is None:
+        yield (
+            f"is {value!r}, which needs the package {package!r}: "
+            f"pip install 'django-phone-otp[{value}]'."
+        )
+        return
+    try:
+        load_queue(Settings(dispatch=value))
+    except ImproperlyConfigured as error:
+        yield Error(str(error), id="phone_otp.E026")
+        return
+    if value == "tasks":
+        yield from _check_tasks()
+    if value == "celery":
+        yield from _check_celery()
+
+
+def _check_tasks() -> Problems:
+    """Warn of a backend of `TASKS` that leaves the work to nobody, or to the request."""
+    entry = getattr(django_settings, "TASKS", {}).get("default", {})
+    backend = str(entry.get("BACKEND", "ImmediateBackend"))
+    if backend.endswith(("ImmediateBackend", "DummyBackend")):
+        yield Warning(
+            f"PHONE_OTP['DISPATCH'] is 'tasks', and the default backend of TASKS is {backend}: "
+            "no worker sends the messages.",
+            hint="Choose a backend with workers, such as that of django-tasks-db.",
+            id="phone_otp.W038",
+        )
+
+
+def _check_celery() -> Problems:
+    """Warn where Celery falls back to an app of its own, which knows no broker of the site's."""
+    current = import_module("celery").current_app
+    if current.main == "default":
+        yield Warning(
+            "PHONE_OTP['DISPATCH'] is 'celery', and the project has no Celery app.",
+            hint="Import your Celery app in the __init__.py of your project.",
+            id="phone_otp.W039",
+        )

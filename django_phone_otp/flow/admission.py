@@ -10,7 +10,7 @@ from .. import signals
 from ..choices import Refusal, State
 from ..conf import Settings
 from ..exceptions import CacheUnavailable
-from ..models import GuardObjection, PhoneChallenge, PhoneLedger
+from ..models import GuardObjection, PendingDelivery, PhoneChallenge, PhoneLedger
 from ..phone import Phone
 from . import limits
 from .client import Client
@@ -27,8 +27,11 @@ def admit(
     settings: Settings,
     *,
     device: str = "",
+    pending: PendingDelivery | None = None,
 ) -> Denial | None:
     """Take one message from all budgets and store the challenge, if it is new. Writes.
+
+    A `pending` delivery is stored with it: what a queue then hands to a worker is committed.
 
     First the phone says whether there is room for a message at all, then the guards, then the
     region and the site. What a guard blocks is stored for the operators, a new challenge as closed
@@ -58,7 +61,7 @@ def admit(
                 return full
         blocked = examined.denial
         taken = {} if blocked else limits.after_send(challenge.counter, settings, now)
-        if _store(challenge, taken, examined, now):
+        if _store(challenge, taken, examined, now, pending):
             if not blocked:
                 examined.count()
             return blocked
@@ -78,9 +81,13 @@ def _read_counters(challenge: PhoneChallenge, device: str) -> None:
 
 
 def _store(
-    challenge: PhoneChallenge, taken: dict[str, Any], examined: Examination, now: datetime
+    challenge: PhoneChallenge,
+    taken: dict[str, Any],
+    examined: Examination,
+    now: datetime,
+    pending: PendingDelivery | None,
 ) -> bool:
-    """Write counter, challenge and objections in one transaction; say whether nobody was faster."""
+    """Write all that a message needs in one transaction; say whether nobody was faster."""
     challenges = PhoneChallenge.primary()
     with atomic_for(challenge):
         device, ledger = challenge.device, challenge.ledger
@@ -98,6 +105,9 @@ def _store(
             if examined.denial:
                 challenge.state, challenge.request_digest = State.CANCELLED, None
             challenge.save(force_insert=True, using=challenges.db)
+        if pending and not examined.denial:
+            pending.challenge = challenge
+            pending.save(force_insert=True, using=challenges.db)
         if examined.objections:
             rows = [each.note(challenge) for each in examined.objections]
             GuardObjection.objects.using(challenges.db).bulk_create(rows)

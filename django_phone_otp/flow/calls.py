@@ -13,14 +13,15 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from .. import conf
-from ..choices import Refusal
+from ..choices import Refusal, State
 from ..conf import Settings
 from ..events import Event, log_event
-from ..models import PhoneChallenge
+from ..models import PendingDelivery, PhoneChallenge
 from ..providers import Provider
 from . import limits
 from .accounts import find_account
 from .client import UNKNOWN_CLIENT, Client
+from .discretion import level_state
 from .limits import Denial
 from .request import find_challenge
 from .verdicts import Answer, refuse, settle
@@ -38,12 +39,22 @@ def look_at_challenge(
     Writes then. A `link` is found only by the `user` who asked for it.
     """
     challenge, settings = find_challenge(public_id, user=user), conf.read()
-    if challenge is None or not challenge.awaits_call:
-        return challenge
+    if challenge is None:
+        return None
+    if not challenge.awaits_call:
+        return _show(challenge, settings)
     is_closed = limits.deny_confirmation(challenge, settings, timezone.now())
     if not is_closed and _has_called(challenge, settings):
         settle(challenge, True, settings, client)
     return challenge
+
+
+def _show(challenge: PhoneChallenge, settings: Settings) -> PhoneChallenge:
+    """Show that a message waits for a worker, though an earlier one may have gone out."""
+    is_queued = settings.dispatch != "inline" and challenge.state in (State.SENT, State.FAILED)
+    if is_queued and PendingDelivery.primary().filter(challenge=challenge).exists():
+        challenge.state = State.SENDING
+    return level_state(challenge, settings)
 
 
 def confirm_call(challenge: PhoneChallenge, settings: Settings, client: Client) -> Answer:

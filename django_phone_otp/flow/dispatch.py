@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -18,7 +19,7 @@ from ..choices import DeliveryOutcome, Refusal, State
 from ..conf import Settings
 from ..events import Event, log_event
 from ..exceptions import Misconfigured
-from ..models import DeliveryAttempt, IssuedCode, PhoneChallenge
+from ..models import DeliveryAttempt, IssuedCode, PendingDelivery, PhoneChallenge
 from ..providers.base import Started
 from .accounts import Account
 from .breakers import Breakers
@@ -31,7 +32,12 @@ logger = logging.getLogger(__name__)
 
 
 def dispatch(
-    challenge: PhoneChallenge, route: Sequence[Account], settings: Settings, *, discreet: bool
+    challenge: PhoneChallenge,
+    route: Sequence[Account],
+    settings: Settings,
+    *,
+    discreet: bool,
+    pending: PendingDelivery | None = None,
 ) -> Denial | None:
     """Send one code for a challenge. Sends, costs money, writes; call it outside transactions.
 
@@ -39,7 +45,7 @@ def dispatch(
     the code can be answered; `challenge` shows the new state. Gives the denial when nothing went
     out, or nothing that could be answered. With `discreet` whatever happens looks like a message
     that went out, as `withhold` does, and one account is asked: a resend goes on to the next. Only
-    the attempts tell the truth, to operators.
+    the attempts tell the truth, to operators. A `pending` delivery is over then.
     """
     breakers = Breakers(route)
     deliveries: list[Delivery] = []
@@ -57,7 +63,8 @@ def dispatch(
     if discreet:
         is_answerable = shown.can_be_answered
         shown = _level(shown, settings) if is_answerable else _invent(shown.account, settings)
-    return _record(challenge, shown, [describe(each, challenge) for each in deliveries], settings)
+    attempts = [describe(each, challenge) for each in deliveries]
+    return _record(challenge, shown, attempts, settings, pending)
 
 
 def _deliver(
@@ -79,7 +86,11 @@ def _deliver(
 
 
 def withhold(
-    challenge: PhoneChallenge, route: Sequence[Account], settings: Settings
+    challenge: PhoneChallenge,
+    route: Sequence[Account],
+    settings: Settings,
+    *,
+    pending: PendingDelivery | None = None,
 ) -> Denial | None:
     """Do all that a discreet `dispatch` does, but send nothing.
 
@@ -93,7 +104,34 @@ def withhold(
     shown = _invent(account, settings)
     attempt = describe(shown, challenge)
     attempt.outcome = DeliveryOutcome.WITHHELD
-    return _record(challenge, shown, [attempt], settings)
+    return _record(challenge, shown, [attempt], settings, pending)
+
+
+def close_delivery(pending: PendingDelivery, outcome: DeliveryOutcome, detail: str) -> bool:
+    """Close a delivery of which nobody will tell more; say whether it was still as it was read.
+
+    Writes. The challenge failed, unless an earlier code of it counts; it takes a resend while it
+    lives.
+    """
+    challenge, challenges = pending.challenge, PhoneChallenge.primary()
+    if pending.withheld:
+        outcome = DeliveryOutcome.WITHHELD
+    with atomic_for(challenge):
+        challenges.mark_failed(challenge, account=pending.account)
+        if not PendingDelivery.primary().close(pending):
+            transaction.set_rollback(True, using=challenges.db)
+            return False
+        _note(
+            DeliveryAttempt(
+                challenge=challenge,
+                account=pending.account,
+                channel=challenge.channel,
+                outcome=outcome,
+                detail=detail,
+                duration_ms=0,
+            )
+        )
+    return True
 
 
 def _level(shown: Delivery, settings: Settings) -> Delivery:
@@ -117,6 +155,7 @@ def _record(
     shown: Delivery,
     attempts: Sequence[DeliveryAttempt],
     settings: Settings,
+    pending: PendingDelivery | None,
 ) -> Denial | None:
     """Write what the deliveries came to, in one transaction, and give what the person is told."""
     challenges = PhoneChallenge.primary()
@@ -128,10 +167,27 @@ def _record(
         elif not challenges.record_code(challenge, _issue(challenge, shown, settings)):
             # Answered or cancelled while we were sending.
             denial = Denial(Refusal.CHALLENGE_CLOSED)
-        DeliveryAttempt.objects.using(challenges.db).bulk_create(attempts)
         for attempt in attempts:
-            _announce(challenge, attempt, using=challenges.db)
+            _note(attempt)
+        if pending:
+            PendingDelivery.primary().close(pending)
     return denial
+
+
+def _note(attempt: DeliveryAttempt) -> None:
+    """Store an attempt and have listeners hear of it, unless nobody was to be asked."""
+    using = PhoneChallenge.primary().db
+    attempt.save(force_insert=True, using=using)
+    if attempt.outcome in (DeliveryOutcome.WITHHELD, DeliveryOutcome.TEST):
+        return
+    went_out = attempt.outcome == DeliveryOutcome.SENT
+    signals.send_after_commit(
+        signals.code_sent if went_out else signals.delivery_failed,
+        sender=PhoneChallenge,
+        using=using,
+        challenge=attempt.challenge,
+        delivery=attempt,
+    )
 
 
 @sensitive_variables("digest", "started")
@@ -157,17 +213,4 @@ def _issue(challenge: PhoneChallenge, delivery: Delivery, settings: Settings) ->
         channel=provider.channel,
         custody=provider.custody,
         call_to=started.call_to,
-    )
-
-
-def _announce(challenge: PhoneChallenge, attempt: DeliveryAttempt, *, using: str) -> None:
-    if attempt.outcome in (DeliveryOutcome.WITHHELD, DeliveryOutcome.TEST):
-        return
-    went_out = attempt.outcome == DeliveryOutcome.SENT
-    signals.send_after_commit(
-        signals.code_sent if went_out else signals.delivery_failed,
-        sender=PhoneChallenge,
-        using=using,
-        challenge=challenge,
-        delivery=attempt,
     )

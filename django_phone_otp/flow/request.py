@@ -7,14 +7,14 @@ from re import compile as regex
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.views.decorators.debug import sensitive_variables
 
 from .. import conf, signals
 from ..choices import DeliveryOutcome, Purpose, Refusal, State
 from ..conf import Settings
 from ..exceptions import NoAccountInUse
-from ..models import DeliveryAttempt, PhoneChallenge
+from ..models import DeliveryAttempt, PendingDelivery, PhoneChallenge
 from ..phone import Phone, parse
 from . import limits
 from .accounts import Account, find_route, find_test_phone, load_account
@@ -22,9 +22,11 @@ from .admission import admit
 from .captcha import refuse_robot, refuse_robot_again
 from .client import UNKNOWN_CLIENT, Client
 from .deliveries import REFUSALS
+from .discretion import is_discreet, level_state
 from .dispatch import dispatch, withhold
 from .hooks import Decision, decide_about_message, may_sign_up
 from .limits import Denial
+from .queue import load_queue, put_in_queue
 from .recognition import digest_client, digest_request, find_repeated
 from .users import is_known
 
@@ -180,7 +182,7 @@ def try_account(
     if denial:
         return _refuse(denial)
     challenge = _new_challenge(number, Purpose.TRIAL, route[0], client, user, settings)
-    asked = _send(challenge, number, route, client, settings)
+    asked = _send(challenge, number, route, client, settings, is_awaited=True)
     asked = _announce(asked, Purpose.TRIAL, None, client)
     if challenge._state.adding:  # refused before anything was stored
         return asked
@@ -236,7 +238,7 @@ def _resend(
     if decision is Decision.DENY:
         return Asked(refusal=Refusal.PHONE_NOT_ALLOWED)
     if account is not None:
-        return _send(challenge, number, [account], client, settings)
+        return _send(challenge, number, [account], client, settings, is_awaited=True)
     is_required = decision is Decision.CAPTCHA
     robot = refuse_robot_again(captcha_token, challenge, client, settings, is_required=is_required)
     if robot:
@@ -321,16 +323,6 @@ def _new_challenge(
     )
 
 
-def is_discreet(purpose: str, settings: Settings) -> bool:
-    """Say whether nothing may tell a phone with a user from one without.
-
-    SECURITY: while sign-up is closed, to all or to those whom the site's hook does not let in,
-    anybody could else ask who has an account.
-    """
-    is_open = settings.signup and settings.signup_hook is None
-    return not is_open and purpose == Purpose.LOGIN
-
-
 def _send_once(
     challenge: PhoneChallenge,
     number: Phone,
@@ -359,10 +351,9 @@ def _send_once(
 def _tell_again(challenge: PhoneChallenge) -> Asked:
     """Give what became of a request to the client that repeats it; sends nothing."""
     wait = seconds_until_resend(challenge)
-    if challenge.state == State.SENDING and is_discreet(challenge.purpose, conf.read()):
-        challenge.state = State.SENT  # SECURITY: only of a known phone it is still on its way
     if challenge.state != State.FAILED:
-        return Asked(challenge=challenge, resend_in_seconds=wait, is_repeated=True)
+        shown = level_state(challenge, conf.read())
+        return Asked(challenge=shown, resend_in_seconds=wait, is_repeated=True)
     attempts = DeliveryAttempt.objects.using(PhoneChallenge.primary().db)
     last = attempts.filter(challenge=challenge).order_by("pk").last()
     refusal = REFUSALS.get(DeliveryOutcome(last.outcome)) if last else None
@@ -384,19 +375,29 @@ def _send(
     settings: Settings,
     *,
     device: str = "",
+    is_awaited: bool = False,
 ) -> Asked:
-    """Do what a request and a resend have in common."""
+    """Do what a request and a resend have in common.
+
+    What an operator sends `is_awaited`: it goes through no queue, for he wants to see what came of
+    it.
+    """
     discreet = is_discreet(challenge.purpose, settings)
     is_wanted = not discreet or _is_wanted(challenge, settings)
-    denial = admit(challenge, number, client, settings, device=device)
+    queue = None if is_awaited else load_queue(settings)
+    pending = _new_pending(challenge, route, is_wanted=is_wanted, is_queued=queue is not None)
+    denial = admit(challenge, number, client, settings, device=device, pending=pending)
     if denial:
         return _refuse(denial)
     # Before the provider is asked: how long it takes would show in the answer.
     wait = limits.seconds_until_send(challenge.counter, settings, timezone.now())
-    if is_wanted:
-        denial = dispatch(challenge, route, settings, discreet=discreet)
+    if queue and pending:
+        denial = put_in_queue(pending, queue)
+        challenge.state = State.SENDING
+    elif is_wanted:
+        denial = dispatch(challenge, route, settings, discreet=discreet, pending=pending)
     else:
-        denial = withhold(challenge, route, settings)
+        denial = withhold(challenge, route, settings, pending=pending)
     if denial:
         return Asked(
             refusal=denial.refusal,
@@ -404,7 +405,25 @@ def _send(
             resend_in_seconds=wait,
             retry_after_seconds=max(wait, denial.retry_after_seconds or 0),
         )
-    return Asked(challenge=challenge, resend_in_seconds=wait)
+    return Asked(challenge=level_state(challenge, settings), resend_in_seconds=wait)
+
+
+def _new_pending(
+    challenge: PhoneChallenge, route: Sequence[Account], *, is_wanted: bool, is_queued: bool
+) -> PendingDelivery | None:
+    """Make what a queue carries, or what tells the sweep of a resend, not yet stored.
+
+    The first message of a challenge needs none where it is sent at once: while the challenge is
+    *sending*, somebody is at it.
+    """
+    if not is_queued and challenge._state.adding:
+        return None
+    return PendingDelivery(
+        route=[each.alias for each in route],
+        language=translation.get_language() or "en",
+        withheld=not is_wanted,
+        claimed_at=None if is_queued else timezone.now(),
+    )
 
 
 def _is_wanted(challenge: PhoneChallenge, settings: Settings) -> bool:

@@ -1,21 +1,31 @@
-"""The sweep: deliveries whose worker died. Layer 4."""
+"""The sweep: deliveries whose worker died, or never came. Layer 4."""
 
 import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from django.db import transaction
+from django.db.models import QuerySet
 
-from .. import signals
-from ..choices import DeliveryOutcome
+from .. import conf, signals
+from ..choices import OPEN_STATES, DeliveryOutcome
 from ..events import Event, log_event
-from ..models import DeliveryAttempt, PhoneChallenge
+from ..models import DeliveryAttempt, PendingDelivery, PhoneChallenge
+from .dispatch import close_delivery
+from .queue import load_queue, put_in_queue
 
 logger = logging.getLogger(__name__)
 
 # Longer than any worker is busy with a message, and short enough for a resend to help.
 SWEEP_AGE = timedelta(minutes=2)
+# Longer than a worker lets a delivery wait that has nothing else to do.
+QUEUE_AGE = timedelta(minutes=1)
 BATCH_SIZE = 500
+
+HAS_ENDED = "the process that was sending it has ended"
+
+Row = TypeVar("Row", PendingDelivery, PhoneChallenge)
 
 
 def sweep_deliveries(now: datetime, *, age: timedelta = SWEEP_AGE) -> int:
@@ -24,13 +34,47 @@ def sweep_deliveries(now: datetime, *, age: timedelta = SWEEP_AGE) -> int:
     Whether the message went out nobody knows: the attempt is noted as uncertain. Nothing is sent.
     The challenge failed, and takes a resend while it lives.
     """
-    return sum(_sweep(challenge) for challenge in _abandoned(now - age))
+    before = now - age
+    pending = PendingDelivery.primary().abandoned(before).select_related("challenge")
+    closed = sum(_close(each) for each in _in_batches(pending))
+    return closed + sum(_sweep(each) for each in _in_batches(_abandoned(before)))
 
 
-def _abandoned(before: datetime) -> Iterator[PhoneChallenge]:
-    challenges = PhoneChallenge.primary().abandoned(before)
-    while batch := list(challenges.order_by("pk")[:BATCH_SIZE]):
+def sweep_queue(now: datetime, *, age: timedelta = QUEUE_AGE) -> int:
+    """Put in again what no worker has taken; give the number. Writes.
+
+    The queue may have lost it; where it is only slow, one of the two is made. What has become too
+    late for anybody is closed.
+    """
+    queue = load_queue(conf.read())
+    waiting = PendingDelivery.primary().unclaimed(now - age).select_related("challenge")
+    count = 0
+    for pending in waiting.order_by("pk").iterator(BATCH_SIZE):
+        if queue is None or pending.challenge.state_at(now) not in OPEN_STATES:
+            close_delivery(pending, DeliveryOutcome.UNAVAILABLE, "no worker took it in time")
+        elif put_in_queue(pending, queue) is None:
+            count += 1
+    return count
+
+
+def _abandoned(before: datetime) -> QuerySet[PhoneChallenge]:
+    """Choose the challenges that were being sent by requests themselves."""
+    return PhoneChallenge.primary().abandoned(before).filter(pending_deliveries=None)
+
+
+def _in_batches(rows: QuerySet[Row]) -> Iterator[Row]:
+    """Give the rows one by one; each once, though some are gone by then."""
+    ordered, reached = rows.order_by("pk"), 0
+    while batch := list(ordered.filter(pk__gt=reached)[:BATCH_SIZE]):
         yield from batch
+        reached = batch[-1].pk
+
+
+def _close(pending: PendingDelivery) -> bool:
+    is_closed = close_delivery(pending, DeliveryOutcome.UNCERTAIN, HAS_ENDED)
+    if is_closed:
+        log_event(logger, Event.DELIVERY_SWEPT, challenge=pending.challenge_id)
+    return is_closed
 
 
 def _sweep(challenge: PhoneChallenge) -> bool:
@@ -45,7 +89,7 @@ def _sweep(challenge: PhoneChallenge) -> bool:
             provider=challenge.provider,
             channel=challenge.channel,
             outcome=DeliveryOutcome.UNCERTAIN,
-            detail="the process that was sending it has ended",
+            detail=HAS_ENDED,
             duration_ms=0,
         )
         signals.send_after_commit(

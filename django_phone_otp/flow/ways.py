@@ -10,7 +10,7 @@ from ..exceptions import NoAccountInUse
 from ..models import PhoneChallenge
 from ..phone import parse
 from .accounts import Account, find_route
-from .request import is_discreet
+from .discretion import is_discreet
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

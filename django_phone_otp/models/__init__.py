@@ -11,6 +11,7 @@ from .blocked_prefix import BlockedPrefix
 from .challenge import IssuedCode, PhoneChallenge
 from .dashboard import Dashboard
 from .ledger import DeviceLedger, PhoneLedger
+from .pending import PendingDelivery
 from .traffic import TrafficCount, TrafficSource
 from .user_phone import UserPhone
 
@@ -23,6 +24,7 @@ __all__ = [
     "DeviceLedger",
     "GuardObjection",
     "IssuedCode",
+    "PendingDelivery",
     "PhoneChallenge",
     "PhoneLedger",
     "ProviderAccount",
