@@ -7,6 +7,7 @@ receiver and nothing is frozen at import. Whether they make sense is the busines
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -73,6 +74,11 @@ class Rate:
         return f"{self.count}/{self.seconds}s"
 
 
+@cache
+def _parse_rates(texts: tuple[str, ...]) -> tuple[Rate, ...]:
+    return tuple(dict.fromkeys(map(Rate.parse, texts)))
+
+
 @dataclass(frozen=True, slots=True)
 class GuardRules:
     """How a guard acts, and what it allows in `window_seconds`.
@@ -123,8 +129,7 @@ class Settings:
     def rates(self, name: str) -> tuple[Rate, ...]:
         """Give the rates of a limit, such as `send_phone`, each once; none where it is off."""
         value = self.limits.get(name, DEFAULT_LIMITS[name])
-        texts = [value] if isinstance(value, str) else value or ()
-        return tuple(dict.fromkeys(map(Rate.parse, texts)))
+        return _parse_rates((value,) if isinstance(value, str) else tuple(value or ()))
 
     def guard(self, name: str) -> GuardRules:
         """Give the rules of a guard, such as `region_traffic`."""
@@ -152,17 +157,18 @@ class Settings:
         return self.resend_waits[min(sent_count, len(self.resend_waits)) - 1]
 
 
-KEYS = tuple(each.name.upper() for each in fields(Settings))
+FIELDS = {each.name.upper(): each.name for each in fields(Settings)}
+KEYS = tuple(FIELDS)
 
 
 @sensitive_variables("given")
 def read() -> Settings:
     """Read the settings as they are now; raises `ImproperlyConfigured` for an unknown key."""
     given: Mapping[str, Any] = getattr(django_settings, "PHONE_OTP", {})
-    unknown = [str(key) for key in given if key not in KEYS]
+    unknown = given.keys() - FIELDS.keys()
     if unknown:
         raise ImproperlyConfigured(
-            f"PHONE_OTP has keys that do not exist: {', '.join(sorted(unknown))}. "
-            f"Known: {', '.join(KEYS)}."
+            f"PHONE_OTP has keys that do not exist: {', '.join(sorted(map(str, unknown)))}. "
+            f"Known: {', '.join(FIELDS)}."
         )
-    return Settings(**{key.lower(): value for key, value in given.items()})
+    return Settings(**{FIELDS[key]: value for key, value in given.items()})

@@ -25,6 +25,7 @@ from django_phone_otp.models import (
 )
 from django_phone_otp.phone import parse
 from django_phone_otp.providers import local
+from django_phone_otp.sealing import seal
 from tests.conftest import PHONE
 from tests.fakes import accounts, providers, store_account
 
@@ -180,6 +181,38 @@ def test_a_row_counts_from_the_next_request_on(phone_otp):
     changed = route()
     row.delete()
     assert (before, changed, route()) == (["a", "b"], ["b", "a"], ["b"])
+
+
+@pytest.mark.usefixtures("rows_alone")
+def test_rows_are_listed_by_priority_and_then_by_alias():
+    for alias, priority in (("a", 101), ("c", 99), ("b", 99)):
+        store_account(alias, priority=priority)
+    assert [each.alias for each in list_entries(conf.read())] == ["b", "c", "a"]
+
+
+def test_what_a_row_says_is_made_ready_once():
+    row = store_account("row", {"code": "424242"})
+    first = load("row").provider
+    row.priority = 1
+    row.save()
+    assert load("row").provider is first
+
+
+def test_options_that_were_written_past_us_count_at_once():
+    store_account("row", {"code": "424242"})
+    before = load("row").provider.options.code
+    ProviderAccount.objects.update(sealed_options=seal({"code": "012345"}))
+    assert (before, load("row").provider.options.code) == ("424242", "012345")
+
+
+def test_a_row_that_was_open_is_closed_without_its_key(settings):
+    store_account("row", {"code": "424242"})
+    load("row")
+    settings.SECRET_KEY = "another-" + "k" * 50
+    with pytest.raises(ImproperlyConfigured, match="neither SECRET_KEY nor"):
+        load("row")
+    settings.SECRET_KEY_FALLBACKS = ["tests-only-" + "k" * 50]
+    assert load("row").provider.options.code == "424242"
 
 
 @pytest.mark.usefixtures("rows_alone")

@@ -260,6 +260,7 @@ class TestBound:
         [
             {"purpose": "link"},
             {"purpose__exact": "link"},
+            {"state": "failed"},
             {"region": "BY", "state": "failed"},
             {"state": "sent", "when": "all"},
             {"delivery": "uncertain"},
@@ -276,7 +277,7 @@ class TestBound:
 
     @pytest.mark.parametrize(
         "query",
-        [{}, {"when": "all"}, {"region": "BY"}, {"state": "failed"}, {"q": PHONE, "door": "other"}],
+        [{}, {"when": "all"}, {"region": "BY"}, {"q": PHONE, "door": "other"}],
         ids=str,
     )
     def test_one_that_has_looks_through_all(self, admin_client, rows, query):

@@ -61,6 +61,15 @@ def test_a_changed_setting_counts_at_once(settings):
     assert (before, read().code_ttl) == (60, 120)
 
 
+def test_a_setting_that_is_changed_in_its_place_counts_at_once(settings):
+    settings.PHONE_OTP = {"LIMITS": {"request_ip": "5/h"}}
+    before = read().rates("request_ip")
+    settings.PHONE_OTP["LIMITS"]["request_ip"] = ["6/h"]
+    settings.PHONE_OTP["CODE_TTL"] = 60
+    assert (before, read().rates("request_ip")) == ((Rate(5, 3_600),), (Rate(6, 3_600),))
+    assert read().code_ttl == 60
+
+
 def test_unknown_keys_are_named(settings):
     settings.PHONE_OTP = {"CODE_TTL": 60, "CODE_LIFETIME": 60, "APPLE": 1}
     with pytest.raises(ImproperlyConfigured) as caught:

@@ -8,6 +8,7 @@ a block from BEGIN to COMMIT with an INSERT, UPDATE or DELETE in it, or one of t
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -142,9 +143,10 @@ def test_request_that_comes_too_soon_writes_nothing(post, challenge):
 
 
 def test_resend(post, challenge):
+    """Two more than a request: a row tells the sweep of it, should its process die."""
     with measured() as cost:
         assert post("resend", challenge=challenge).status_code == 200
-    assert cost.counts == (6, 2)
+    assert cost.counts == (8, 2)
 
 
 def test_look_at_a_challenge_writes_nothing(api, challenge):
@@ -182,6 +184,15 @@ def test_login_of_a_known_user_without_a_token(post, challenge, user):
         answer = post("confirm", challenge=challenge, code=local.outbox[-1].code)
     assert answer.json()["token"]
     assert cost.counts == (10, 3)
+
+
+def test_each_transaction_of_a_login_begins_with_a_write(post, challenge, user):
+    # SQLite refuses at once to write after a read, where somebody else has written meanwhile.
+    with CaptureQueriesContext(connection) as captured:
+        post("confirm", challenge=challenge, code=local.outbox[-1].code)
+    words = [each["sql"].split(maxsplit=1)[0].rstrip(";") for each in captured]
+    first = [after for word, after in pairwise(words) if word == "BEGIN"]
+    assert first == ["UPDATE", "UPDATE"]
 
 
 def test_login_writes_to_the_user_before_it_writes_what_refers_to_the_user(post, challenge, user):

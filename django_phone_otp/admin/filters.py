@@ -137,11 +137,6 @@ class StateFilter(BoundFilter):
     parameter_name = "state"
     is_common = True
 
-    @property
-    def is_indexed(self) -> bool:  # type: ignore[override]
-        """Say whether the state is what is stored, and not what follows from numbers."""
-        return self.chosen in (State.FAILED, State.VERIFIED, State.CANCELLED)
-
     def list_choices(self) -> Choices:
         """List all states."""
         return State.listed()

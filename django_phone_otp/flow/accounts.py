@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -134,9 +135,9 @@ def load_account(alias: str, settings: Settings) -> Account:
 
 def list_entries(settings: Settings) -> list[Entry]:
     """List all accounts, those too that are switched off or cannot be used."""
-    entries = {each.alias: each for each in _list_settings(settings)}
-    entries.update({each.alias: each for each in map(read_row, ProviderAccount.primary())})
-    return list(entries.values())
+    rows = ProviderAccount.primary().in_order()
+    entries = [*_list_settings(settings), *map(read_row, rows)]
+    return list({each.alias: each for each in entries}.values())
 
 
 def list_providers(settings: Settings) -> list[str]:
@@ -222,11 +223,13 @@ def read_row(row: ProviderAccount) -> Entry:
     return Entry(row.alias, row.backend, True, row.enabled, account, problem)
 
 
+@sensitive_variables("keys")
 def _load_row(row: ProviderAccount) -> tuple[Account | None, str]:
     """Make an account from a row, or say why it cannot be made."""
     setting = f"account '{row.alias}'"
+    keys = (django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS)
     try:
-        provider = load_provider(row.backend, row.options, setting=setting)
+        provider = _open_provider(row.alias, row.backend, row.sealed_options, keys)
     except Exception as error:  # noqa: BLE001 (as above)
         return None, _explain(error)
     regions = row.regions
@@ -242,6 +245,16 @@ def _load_row(row: ProviderAccount) -> tuple[Account | None, str]:
         phone_daily_limit=provider.phone_daily_limit if limit is None else limit,
     )
     return account, ""
+
+
+@lru_cache
+@sensitive_variables()
+def _open_provider(
+    alias: str, backend: str, sealed_options: str, _keys: tuple[str, ...]
+) -> Provider[Any]:
+    """Make the provider of a row, once for all that it says; `_keys` are those that open it."""
+    options = ProviderAccount(alias=alias, sealed_options=sealed_options).options
+    return load_provider(backend, options, setting=f"account '{alias}'")
 
 
 def _explain(error: Exception) -> str:

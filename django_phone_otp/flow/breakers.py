@@ -15,7 +15,7 @@ from typing import Any
 from django.core.cache import cache
 from django.utils import timezone
 
-from .. import signals
+from .. import counters, signals
 from ..choices import DeliveryOutcome
 from ..events import Event, log_event
 from ..models import ProviderAccount
@@ -111,7 +111,7 @@ def read_breakers(aliases: Iterable[str]) -> dict[str, Breaker]:
     """Give the breakers of accounts by alias; all closed when the cache is out of reach."""
     keys = {alias: (_key(alias, "failures"), _key(alias, "open_until")) for alias in aliases}
     try:
-        found = cache.get_many([key for pair in keys.values() for key in pair])
+        found = counters.look_up(cache, [key for pair in keys.values() for key in pair])
     except Exception as error:  # noqa: BLE001 (as above)
         log_event(logger, Event.CACHE_UNAVAILABLE, breaker="all", error=_name(error))
         found = {}

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
 from .. import codes, conf
-from ..choices import Refusal
+from ..choices import Refusal, State
 from ..conf import Settings
 from ..events import Event, log_event
 from ..exceptions import CodeGone, CodeRequired, RecipientLimited
@@ -19,8 +19,9 @@ from . import limits
 from .accounts import Account, find_accounts
 from .calls import confirm_call
 from .client import UNKNOWN_CLIENT, Client
+from .discretion import is_discreet
 from .limits import Denial
-from .request import find_challenge, is_discreet
+from .request import find_challenge
 from .verdicts import Answer, refuse, settle
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,8 @@ def confirm_code(
     if challenge.awaits_call and not (code.strip() and challenge.has_earlier_code(now)):
         return confirm_call(challenge, settings, client)
     denial = limits.deny_confirmation(challenge, settings, now)
+    if denial is None and _is_too_early(challenge, settings, now):
+        denial = Denial(Refusal.UNAVAILABLE)
     if denial:
         return refuse(denial, challenge, client)
     if not PhoneChallenge.primary().take_try(challenge.pk, now):
@@ -65,6 +68,16 @@ def confirm_code(
         # SECURITY: an unknown phone has no judge that could fail.
         verdict = False
     return settle(challenge, verdict, settings, client)
+
+
+def _is_too_early(challenge: PhoneChallenge, settings: Settings, now: datetime) -> bool:
+    """Say whether nobody knows the code yet: a worker waits for the provider, the person does not.
+
+    No try is taken then. SECURITY: while sign-up is closed one is: only a known phone has a worker.
+    """
+    is_known = bool(challenge.valid_digests(now) or challenge.judges(now))
+    is_sending = challenge.state == State.SENDING
+    return is_sending and not is_known and not is_discreet(challenge.purpose, settings)
 
 
 @sensitive_variables("code")

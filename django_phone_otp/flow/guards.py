@@ -20,8 +20,10 @@ from typing import Any
 
 from django.utils import timezone
 
+from .. import counters
 from ..choices import Guard, Refusal
 from ..conf import GuardRules, Settings
+from ..counters import Count
 from ..events import Event, log_event
 from ..exceptions import CacheUnavailable
 from ..models import GuardObjection, PhoneChallenge
@@ -68,7 +70,7 @@ class Examination:
     """
 
     objections: Sequence[Objection]
-    levels: Sequence["_Level"] = ()
+    levels: Sequence[Count] = ()
 
     @property
     def denial(self) -> Denial | None:
@@ -79,8 +81,7 @@ class Examination:
     def count(self) -> None:
         """Count the message. It costs nobody the message: the phone's budget is taken already."""
         with suppress(CacheUnavailable), limits.reaching_cache("guards"):
-            for level in self.levels:
-                level.add(1)
+            counters.add(limits.cache(), dict.fromkeys(self.levels, 1))
 
 
 def _weigh(denial: Denial) -> tuple[bool, int]:
@@ -99,7 +100,8 @@ def examine(number: Phone, client: Client, settings: Settings, *, is_trusted: bo
         watched = list(_watch(number.e164, number.region, client.ip, settings, now))
         keys = [key for each in watched for key in (each.level.key, each.shut_key)]
         is_looked_up = limits.are_on() and not is_trusted
-        found = limits.cache().get_many([prefixes.CACHE_KEY, *keys]) if is_looked_up else {}
+        keys = [prefixes.CACHE_KEY, *keys] if is_looked_up else []
+        found = counters.look_up(limits.cache(), keys)
         for traffic in watched:
             objection, counted = _judge(traffic, found, now)
             objections += [objection] if objection else []
@@ -114,10 +116,10 @@ def examine(number: Phone, client: Client, settings: Settings, *, is_trusted: bo
 def count_login(challenge: PhoneChallenge, settings: Settings) -> None:
     """Pay for messages with a login: the phone was proved. It costs nobody the login."""
     ip = challenge.ip or ""
+    watched = list(_watch(challenge.phone, challenge.region, ip, settings, timezone.now()))
     with suppress(CacheUnavailable), limits.reaching_cache("guards"):
-        for traffic in _watch(challenge.phone, challenge.region, ip, settings, timezone.now()):
-            traffic.level.add(-traffic.rules.per_login)
-            limits.cache().delete(traffic.shut_key)
+        paid = {each.level: -each.rules.per_login for each in watched}
+        counters.add(limits.cache(), paid, forget=[each.shut_key for each in watched])
 
 
 # Rules
@@ -158,22 +160,6 @@ def _object_to_prefix(number: Phone, blocks: prefixes.Blocks, now: datetime) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class _Level:
-    """A count in the cache: messages, less those that logins have paid for."""
-
-    key: str
-    lifetime_seconds: int
-
-    def add(self, delta: int) -> None:
-        cache = limits.cache()
-        try:
-            cache.incr(self.key, delta)
-        except ValueError:  # nothing there yet
-            cache.add(self.key, BASE, self.lifetime_seconds)
-            cache.incr(self.key, delta)
-
-
-@dataclass(frozen=True, slots=True)
 class _Traffic:
     """What one guard watches in the present window: a scope, such as the region "RU"."""
 
@@ -183,21 +169,21 @@ class _Traffic:
     now: datetime
 
     @property
-    def level(self) -> _Level:
-        """Give the count of the present window."""
-        return _Level(f"{self._name}.{self._window}", self.rules.window_seconds + 1)
+    def level(self) -> Count:
+        """Give the count of the present window: messages, less those that logins have paid for."""
+        return Count(f"{self._name}.{self._window}", BASE, self.rules.window_seconds + 1)
 
     @property
     def shut_key(self) -> str:
         """Name the time, in seconds since the epoch, until which the guard is shut."""
         return f"{self._name}.shut"
 
-    def level_after(self, shut_until: float) -> _Level:
+    def level_after(self, shut_until: float) -> Count:
         """Give the count of what went out since a pause was over."""
         memory_seconds = self.rules.pause_seconds * MEMORY_IN_PAUSES
-        return _Level(f"{self._name}.since.{int(shut_until)}", memory_seconds)
+        return Count(f"{self._name}.since.{int(shut_until)}", BASE, memory_seconds)
 
-    def shut(self, level: _Level, count: int) -> int:
+    def shut(self, level: Count, count: int) -> int:
         """Shut for the pause, or to the end of the window; give the seconds.
 
         The operators are told, by whichever of many requests at one moment is the first.
@@ -241,7 +227,7 @@ def _watch(
 
 def _judge(
     traffic: _Traffic, found: Mapping[str, Any], now: datetime
-) -> tuple[Objection | None, list[_Level]]:
+) -> tuple[Objection | None, list[Count]]:
     """Give what a guard has against a message, or else the levels that the message raises.
 
     After a pause a single message shows whether people log in again; a login forgets the pause.

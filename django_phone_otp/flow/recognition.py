@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from ..choices import OPEN_STATES, Purpose, State
@@ -54,7 +55,10 @@ def find_latest(phone: str, client_key: str) -> PhoneChallenge | None:
     for, and use up their tries.
     """
     asked = PhoneChallenge.primary().filter(
-        phone=phone, purpose=Purpose.LOGIN, client_digest=digest_client(client_key, phone)
+        phone=phone,
+        purpose=Purpose.LOGIN,
+        client_digest=digest_client(client_key, phone),
+        created_at__gt=timezone.now() - REPEAT_TIME,
     )
     went_out = asked.exclude(state__in=(State.CANCELLED, State.FAILED)).filter(call_to="")
     found = went_out.order_by("-created_at", "-pk").first()

@@ -275,8 +275,7 @@ def find_challenge(
     """Find a challenge and its ledger; a `link` or `trial` only for the `user` who asked for it."""
     if not PUBLIC_ID.fullmatch(public_id):
         return None
-    challenges = PhoneChallenge.primary().select_related("ledger", "device")
-    found = challenges.filter(public_id=public_id).first()
+    found = PhoneChallenge.primary().of_public_id(public_id)
     is_personal = found is not None and found.purpose != Purpose.LOGIN
     if found and is_personal and (user is None or found.user_id != user.pk):
         return None
@@ -393,7 +392,8 @@ def _send(
     wait = limits.seconds_until_send(challenge.counter, settings, timezone.now())
     if queue and pending:
         denial = put_in_queue(pending, queue)
-        challenge.state = State.SENDING
+        if denial is None:
+            challenge.state = State.SENDING
     elif is_wanted:
         denial = dispatch(challenge, route, settings, discreet=discreet, pending=pending)
     else:

@@ -31,7 +31,9 @@ class Login:
 
 def is_known(phone: str, settings: Settings) -> bool:
     """Say whether a user has this phone."""
-    return _owners(phone, settings).exists()
+    if settings.user_phone_field:
+        return _users_by_field(phone, settings.user_phone_field).exists()
+    return UserPhone.primary().filter(phone=phone).exists()
 
 
 def spend_challenge(challenge: PhoneChallenge) -> Login | None:
@@ -44,15 +46,17 @@ def spend_challenge(challenge: PhoneChallenge) -> Login | None:
     """
     settings = conf.read()
     challenges = PhoneChallenge.primary()
-    owner = models.Subquery(_owners(challenge.phone, settings)[:1])
-    with transaction.atomic(using=challenges.db):
-        if not spend(challenge, Purpose.LOGIN, settings, user_id=owner):
+    has_owner = not settings.user_phone_field
+    # Part of the transaction in which a door logs in: what fails here takes all of it back.
+    with transaction.atomic(using=challenges.db, savepoint=False):
+        # A write comes first: SQLite lets none that follows a read wait for its turn.
+        if not spend(challenge, Purpose.LOGIN, settings, for_owner=has_owner):
             return None
-        user, created = _find_user(challenge.phone, settings), False
-        if user is None:
-            if not may_sign_up(challenge, settings):
-                return None
-            user, created = _create_user(challenge.phone, settings)
+        known = _find_user(challenge.phone, settings)
+        if known is None and not may_sign_up(challenge, settings):
+            return None
+        user, created = (known, False) if known else _create_user(challenge.phone, settings)
+        if known is None or not has_owner:  # not noted yet
             challenges.filter(pk=challenge.pk).update(user=user)
         return None if opens_too_much(challenge, user) else Login(user, created)
 
@@ -72,33 +76,29 @@ def spend(
     purpose: Purpose,
     settings: Settings,
     *,
-    user_id: models.Subquery | Any,
+    user_id: Any = None,
+    for_owner: bool = False,
 ) -> bool:
-    """Spend a challenge that was verified within `CODE_TTL`, once; say whether it happened."""
+    """Spend a challenge that was verified within `CODE_TTL`, once; say whether it happened.
+
+    It notes the user, or the one who has a `UserPhone` with its phone.
+    """
     now = timezone.now()
-    happened = PhoneChallenge.primary().spend(
-        challenge.pk,
-        purpose=purpose,
-        verified_after=now - timedelta(seconds=settings.code_ttl),
-        now=now,
-        user_id=user_id,
-    )
+    challenges = PhoneChallenge.primary()
+    since = now - timedelta(seconds=settings.code_ttl)
+    if for_owner:
+        happened = challenges.spend_for_owner(challenge.pk, purpose, since, now)
+    else:
+        happened = challenges.spend(challenge.pk, purpose, since, now, user_id=user_id)
     if happened:
         challenge.spent_at = now
     return happened
 
 
-def _owners(phone: str, settings: Settings) -> models.QuerySet[Any, Any]:
-    """Choose the primary keys of the users with this phone; there is one at most."""
-    if settings.user_phone_field:
-        return _users_by_field(phone, settings.user_phone_field).order_by().values("pk")
-    return UserPhone.primary().filter(phone=phone).values("user_id")
-
-
 def _find_user(phone: str, settings: Settings) -> AbstractBaseUser | None:
     if settings.user_phone_field:
         return _users_by_field(phone, settings.user_phone_field).first()
-    owned = UserPhone.primary().select_related("user").filter(phone=phone).first()
+    owned = UserPhone.primary().of_phone(phone)
     return owned.user if owned else None
 
 

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ..exceptions import BrokenSeal
 from ..sealing import seal, unseal
+from ..statements import compiled_list
 
 MAX_PHONE_DAILY_LIMIT = 1_000  # the phone's ledger keeps the time of each
 
@@ -15,6 +16,15 @@ MAX_PHONE_DAILY_LIMIT = 1_000  # the phone's ledger keeps the time of each
 def sealed_nothing() -> str:
     """Seal an account without options."""
     return seal({})
+
+
+class ProviderAccountQuerySet(models.QuerySet["ProviderAccount"]):
+    """Questions about accounts in rows."""
+
+    @compiled_list
+    def in_order(self) -> "ProviderAccountQuerySet":
+        """Read all rows, those with the lowest priority first; each request does."""
+        return self.order_by("priority", "alias")
 
 
 class ProviderAccount(models.Model):
@@ -42,6 +52,8 @@ class ProviderAccount(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(MAX_PHONE_DAILY_LIMIT)],
     )
 
+    objects = ProviderAccountQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("provider account")
         verbose_name_plural = _("provider accounts")
@@ -64,6 +76,6 @@ class ProviderAccount(models.Model):
         self.sealed_options = seal(options)
 
     @classmethod
-    def primary(cls) -> models.QuerySet["ProviderAccount"]:
+    def primary(cls) -> ProviderAccountQuerySet:
         """Give the rows as the database for writing has them: a replica may be behind."""
         return cls.objects.using(router.db_for_write(cls))

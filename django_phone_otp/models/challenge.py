@@ -3,10 +3,11 @@
 import secrets
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import models, router
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, F, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Least
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -15,7 +16,9 @@ from ..choices import OPEN_STATES, STORED_STATES, Channel, Custody, Purpose, Sta
 from ..codes import MAX_DIGEST_LENGTH, length_of
 from ..conf import SHORT_CODE_LENGTH
 from ..phone import MAX_E164_LENGTH, mask, write_spaced
+from ..statements import Update, compiled_select, compiled_update
 from .ledger import DeviceLedger, PhoneLedger
+from .user_phone import UserPhone
 
 
 def new_public_id() -> str:
@@ -83,9 +86,10 @@ class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
         """Choose those that take an answer now."""
         return self.filter(state__in=OPEN_STATES, expires_at__gt=now, attempts_left__gt=0)
 
-    def abandoned(self, before: datetime) -> "PhoneChallengeQuerySet":
-        """Choose those whose first delivery began before, and of which nothing was heard since."""
-        return self.filter(state=State.SENDING, code_digest="", created_at__lt=before)
+    def abandoned(self, since: datetime, before: datetime) -> "PhoneChallengeQuerySet":
+        """Choose those whose first delivery began between, and of which nothing was heard."""
+        sending = self.filter(state=State.SENDING, code_digest="")
+        return sending.filter(created_at__gte=since, created_at__lt=before)
 
     def awaiting_call_beside(
         self, challenge: "PhoneChallenge", now: datetime
@@ -102,38 +106,58 @@ class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
         challenge.state = State.CANCELLED
         return True
 
-    def take_try(self, pk: int, now: datetime) -> bool:
+    def of_public_id(self, public_id: str) -> "PhoneChallenge | None":
+        """Read a challenge and the rows in which it counts."""
+        found = self._find(public_id)
+        if found and found.device_id:
+            found.device = DeviceLedger.primary().of_pk(found.device_id)
+        return found
+
+    @compiled_select()
+    def _find(self, public_id: str) -> "PhoneChallengeQuerySet":
+        return self.select_related("ledger").filter(public_id=public_id)
+
+    @compiled_update(now=models.DateTimeField())
+    def take_try(self, pk: int, now: datetime) -> Update:
         """Count one answer, before anybody compares it.
 
         SECURITY: this is what makes guesses scarce. Of any number of answers at one moment only as
         many as there are tries left get past this UPDATE.
         """
-        return bool(self.live(now).filter(pk=pk).update(attempts_left=F("attempts_left") - 1))
+        return self.live(now).filter(pk=pk), {"attempts_left": F("attempts_left") - 1}
 
-    def verify(self, pk: int, now: datetime) -> bool:
+    @compiled_update(now=models.DateTimeField())
+    def verify(self, pk: int, now: datetime) -> Update:
         """Turn an open challenge verified, once; the caller has taken a try and compared."""
         is_open = self.filter(pk=pk, state__in=OPEN_STATES, expires_at__gt=now)
-        return bool(is_open.update(state=State.VERIFIED, verified_at=now))
+        return is_open, {"state": State.VERIFIED, "verified_at": now}
 
+    @compiled_update(verified_after=models.DateTimeField(), now=models.DateTimeField())
     def spend(
         self,
         pk: int,
-        *,
         purpose: Purpose,
         verified_after: datetime,
         now: datetime,
-        user_id: models.Subquery | int | None,
-    ) -> bool:
+        *,
+        user_id: Any,
+    ) -> Update:
         """Spend a verified challenge, once, and note for whom."""
-        return bool(
-            self.filter(
-                pk=pk,
-                purpose=purpose,
-                state=State.VERIFIED,
-                verified_at__gt=verified_after,
-                spent_at__isnull=True,
-            ).update(spent_at=now, user_id=user_id)
-        )
+        proven = self._proven(verified_after).filter(pk=pk, purpose=purpose)
+        return proven, {"spent_at": now, "user_id": user_id}
+
+    @compiled_update(verified_after=models.DateTimeField(), now=models.DateTimeField())
+    def spend_for_owner(
+        self, pk: int, purpose: Purpose, verified_after: datetime, now: datetime
+    ) -> Update:
+        """Spend a verified challenge, once, and note the user who has its phone, if any."""
+        owner = UserPhone.objects.filter(phone=OuterRef("phone")).values("user_id")
+        proven = self._proven(verified_after).filter(pk=pk, purpose=purpose)
+        return proven, {"spent_at": now, "user_id": Subquery(owner[:1])}
+
+    def _proven(self, verified_after: datetime) -> "PhoneChallengeQuerySet":
+        unspent = self.filter(state=State.VERIFIED, spent_at__isnull=True)
+        return unspent.filter(verified_at__gt=verified_after)
 
     def record_code(self, challenge: "PhoneChallenge", code: "IssuedCode") -> bool:
         """Take over the code of a delivery; the one before it goes on counting for its own time.
@@ -142,21 +166,28 @@ class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
         On success `challenge` has the new code; the fields of the one before are not read anew.
         """
         changes = asdict(code)
-        changes["attempts_left"] = Least(F("attempts_left"), code.attempts_left)
-        happened = self.filter(pk=challenge.pk, state__in=OPEN_STATES).update(
+        if not self._replace_code(challenge.pk, **changes):
+            return False
+        changes["attempts_left"] = min(challenge.attempts_left, code.attempts_left)
+        for name, value in changes.items():
+            setattr(challenge, name, value)
+        return True
+
+    @compiled_update(code_length=None)
+    def _replace_code(
+        self, /, pk: int, *, code_length: int, attempts_left: int, **changes: Any
+    ) -> Update:
+        return self.filter(pk=pk, state__in=OPEN_STATES), {
             # These come first: MariaDB assigns from left to right and would read the new values in
             # the place of the old ones.
-            previous_code_digest=_digest_to_keep(code.code_length),
-            previous_code_expires_at=F("expires_at"),
-            previous_account=F("account"),
-            previous_provider_ref=_judge_to_keep(code.code_length),
+            "previous_code_digest": _digest_to_keep(code_length),
+            "previous_code_expires_at": F("expires_at"),
+            "previous_account": F("account"),
+            "previous_provider_ref": _judge_to_keep(code_length),
+            "code_length": code_length,
+            "attempts_left": Least(F("attempts_left"), attempts_left),
             **changes,
-        )
-        if happened:
-            left = min(challenge.attempts_left, code.attempts_left)
-            for name, value in {**changes, "attempts_left": left}.items():
-                setattr(challenge, name, value)
-        return bool(happened)
+        }
 
     def mark_failed(self, challenge: "PhoneChallenge", *, account: str) -> bool:
         """Note that nothing went out, by which account at last; an earlier code stays as it is."""
@@ -186,7 +217,7 @@ class PhoneChallenge(models.Model):
     """
 
     public_id = models.CharField(
-        _("identifier"), max_length=32, unique=True, default=new_public_id, editable=False
+        _("identifier"), max_length=32, default=new_public_id, editable=False
     )
     phone = models.CharField(_("phone"), max_length=MAX_E164_LENGTH)
     # The phone's counters, joined to spare a query on each answer.
@@ -239,7 +270,7 @@ class PhoneChallenge(models.Model):
 
     # By which a request that is repeated, and a client that keeps no identifier, are recognised.
     request_digest = models.CharField(  # noqa: DJ001 (unique, but for those that have none)
-        max_length=64, null=True, unique=True, editable=False
+        max_length=64, null=True, editable=False
     )
     client_digest = models.CharField(max_length=64, blank=True, editable=False)
 
@@ -261,10 +292,10 @@ class PhoneChallenge(models.Model):
         verbose_name = _("phone challenge")
         verbose_name_plural = _("phone challenges")
         indexes = (
-            # The admin's list, its search by phone and its filters by state and region.
+            # The admin's list, its search by phone and its filter by region. None has the state:
+            # PostgreSQL would write to all indexes at each transition (HOT updates).
             models.Index(fields=["-created_at"], name="phone_otp_challenge_created"),
             models.Index(fields=["phone", "-created_at"], name="phone_otp_challenge_phone"),
-            models.Index(fields=["state", "-created_at"], name="phone_otp_challenge_state"),
             models.Index(fields=["region", "-created_at"], name="phone_otp_challenge_region"),
         )
         permissions = (
@@ -273,6 +304,9 @@ class PhoneChallenge(models.Model):
             ("export_phonechallenge", "Can export challenges"),
         )
         constraints = (
+            # With `unique=True` PostgreSQL would keep a second index beside each, for LIKE.
+            models.UniqueConstraint(fields=["public_id"], name="phone_otp_challenge_public_id"),
+            models.UniqueConstraint(fields=["request_digest"], name="phone_otp_challenge_request"),
             models.CheckConstraint(
                 condition=Q(state__in=STORED_STATES), name="phone_otp_challenge_state_is_stored"
             ),
@@ -298,7 +332,7 @@ class PhoneChallenge(models.Model):
     @classmethod
     def primary(cls) -> PhoneChallengeQuerySet:
         """Give the rows as the database for writing has them: a replica may be behind."""
-        return cls.objects.using(router.db_for_write(cls))
+        return PhoneChallengeQuerySet(cls, using=router.db_for_write(cls))
 
     @property
     def masked_phone(self) -> str:
@@ -317,11 +351,13 @@ class PhoneChallenge(models.Model):
         """Read the rows in which it counts as they are now; a device may be revoked meanwhile."""
         self.ledger = PhoneLedger.primary().of_phone(self.phone)
         if self.device_id:
-            self.device = DeviceLedger.primary().filter(pk=self.device_id).first()
+            self.device = DeviceLedger.primary().of_pk(self.device_id)
 
     @property
     def hint(self) -> str:
         """Tell the person what to do, in the active language."""
+        if self.channel == Channel.REVERSE_CALL and not self.call_to:
+            return str(_("In a moment you will see the number to call."))
         hint = str(Channel(self.channel).hint)
         return hint % {"call_to": write_spaced(self.call_to)} if self.call_to else hint
 

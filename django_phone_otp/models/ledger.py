@@ -15,6 +15,17 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from ..phone import MAX_E164_LENGTH, mask
+from ..statements import Update, compiled_select, compiled_update
+
+
+class LedgerQuerySet(models.QuerySet[Any]):
+    """The transition that both ledgers have."""
+
+    @compiled_update()
+    def replace(self, /, pk: int, revision: int, **changes: Any) -> Update:
+        """Change a row that is still as it was read."""
+        changes["revision"] = F("revision") + 1
+        return self.filter(pk=pk, revision=revision), changes
 
 
 class Ledger(models.Model):
@@ -47,15 +58,13 @@ class Ledger(models.Model):
         using = router.db_for_write(type(self))
         if self._state.adding:
             return self._insert(changes, using)
-        rows = type(self)._default_manager.using(using)
-        happened = rows.filter(pk=self.pk, revision=self.revision).update(
-            **changes, revision=F("revision") + 1
-        )
+        rows: Any = type(self)._default_manager.using(using)
+        happened: bool = rows.replace(self.pk, self.revision, **changes)
         if happened:
             self.revision += 1
             for name, value in changes.items():
                 setattr(self, name, value)
-        return bool(happened)
+        return happened
 
     def _insert(self, changes: dict[str, Any], using: str) -> bool:
         for name, value in changes.items():
@@ -68,12 +77,16 @@ class Ledger(models.Model):
         return True
 
 
-class PhoneLedgerQuerySet(models.QuerySet["PhoneLedger"]):
+class PhoneLedgerQuerySet(LedgerQuerySet):
     """Questions and transitions of phones' ledgers."""
 
     def of_phone(self, phone: str) -> "PhoneLedger":
         """Read a phone's ledger as it is now; a fresh one, not yet stored, for a new phone."""
-        return self.filter(phone=phone).first() or PhoneLedger(phone=phone)
+        return self._find(phone) or PhoneLedger(phone=phone)
+
+    @compiled_select()
+    def _find(self, phone: str) -> "PhoneLedgerQuerySet":
+        return self.filter(phone=phone)
 
     def enable(self, phone: str) -> bool:
         """Lift the lock of a phone and forget its wrong codes; say whether there was a lock."""
@@ -134,18 +147,27 @@ class PhoneLedger(Ledger):
     @classmethod
     def primary(cls) -> PhoneLedgerQuerySet:
         """Give the rows as the database for writing has them: a replica may be behind."""
-        return cls.objects.using(router.db_for_write(cls))
+        return PhoneLedgerQuerySet(cls, using=router.db_for_write(cls))
 
 
-class DeviceLedgerQuerySet(models.QuerySet["DeviceLedger"]):
+class DeviceLedgerQuerySet(LedgerQuerySet):
     """Questions about devices' ledgers."""
 
     def of_device(self, key: str, ledger: PhoneLedger) -> "DeviceLedger":
         """Read a device's ledger as it is now; a fresh one, not yet stored, for a new device."""
-        found = self.filter(ledger_id=ledger.pk, key=key).first() if ledger.pk else None
+        found = self._find(ledger.pk, key) if ledger.pk else None
         device = found or DeviceLedger(key=key)
         device.ledger = ledger
         return device
+
+    @compiled_select()
+    def _find(self, ledger_id: int, key: str) -> "DeviceLedgerQuerySet":
+        return self.filter(ledger_id=ledger_id, key=key)
+
+    @compiled_select()
+    def of_pk(self, pk: int) -> "DeviceLedgerQuerySet":
+        """Read a device's ledger; None if it is gone."""
+        return self.filter(pk=pk)
 
     def count_busy(self, ledger: PhoneLedger, since: datetime) -> int:
         """Count the devices of a phone that have asked for messages since."""
@@ -186,4 +208,4 @@ class DeviceLedger(Ledger):
     @classmethod
     def primary(cls) -> DeviceLedgerQuerySet:
         """Give the rows as the database for writing has them: a replica may be behind."""
-        return cls.objects.using(router.db_for_write(cls))
+        return DeviceLedgerQuerySet(cls, using=router.db_for_write(cls))

@@ -9,6 +9,7 @@ from django.db import models, router
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from ..statements import Update, compiled_update
 from .challenge import PhoneChallenge
 
 
@@ -21,9 +22,13 @@ class PendingDeliveryQuerySet(models.QuerySet["PendingDelivery"]):
         SECURITY: this is what makes a message go out once. However often a queue hands a delivery
         out, and to however many workers, one of them gets past this UPDATE.
         """
-        if not self.filter(pk=pk, claimed_at__isnull=True).update(claimed_at=now):
+        if not self._take(pk, claimed_at=now):
             return None
         return self.select_related("challenge__ledger", "challenge__device").filter(pk=pk).first()
+
+    @compiled_update()
+    def _take(self, pk: int, *, claimed_at: datetime) -> Update:
+        return self.filter(pk=pk, claimed_at__isnull=True), {"claimed_at": claimed_at}
 
     def close(self, pending: "PendingDelivery") -> bool:
         """Remove a delivery that is still as it was read; say whether it was."""
@@ -52,7 +57,7 @@ class PendingDelivery(models.Model):
         related_name="pending_deliveries",
         verbose_name=_("challenge"),
     )
-    route = models.JSONField(_("route"))
+    route = models.JSONField(_("route"), default=list)
     language = models.CharField(_("language"), max_length=35)
     withheld = models.BooleanField(_("withheld"), default=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)

@@ -12,13 +12,14 @@ from ..choices import Channel, Source, Span
 
 
 class TrafficCount(models.Model):
-    """What became of the challenges asked for in one hour or day, by account, channel and region.
+    """What became of the challenges asked for in a slice, hour or day.
 
-    Everything belongs to the time of the request: a login at 13:02 upon a code asked for at 12:58
-    counts for 12 o'clock. `account` is empty where no account was come to. A challenge counts once,
-    at the account of its last delivery; what `details` says of deliveries counts at each account
-    that was asked. `details` is written and read by `flow.tallies`. A row without account, channel
-    and region counts nothing: it marks that the hour or day was counted, and knows the sum.
+    By account, channel and region. Everything belongs to the time of the request: a login at 13:02
+    upon a code asked for at 12:58 counts for 12 o'clock. `account` is empty where no account was
+    come to. A challenge counts once, at the account of its last delivery; what `details` says of
+    deliveries counts at each account that was asked. `details` is written and read by
+    `flow.tallies`. A row without account, channel and region counts nothing: it marks that the hour
+    or day was counted, and knows the sum.
     """
 
     span = models.CharField(_("span"), max_length=8, choices=Span.listed)

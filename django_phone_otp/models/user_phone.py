@@ -9,6 +9,16 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from ..phone import MAX_E164_LENGTH, mask
+from ..statements import compiled_select
+
+
+class UserPhoneQuerySet(models.QuerySet["UserPhone"]):
+    """Questions about users' phones."""
+
+    @compiled_select()
+    def of_phone(self, phone: str) -> models.QuerySet["UserPhone"]:
+        """Read a phone and its user."""
+        return self.select_related("user").filter(phone=phone)
 
 
 class UserPhone(models.Model):
@@ -31,6 +41,8 @@ class UserPhone(models.Model):
     verified_at = models.DateTimeField(_("verified"), default=timezone.now)
     made_primary_at = models.DateTimeField(_("made primary"), null=True, blank=True, editable=False)
 
+    objects = UserPhoneQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("user phone")
         verbose_name_plural = _("user phones")
@@ -45,12 +57,12 @@ class UserPhone(models.Model):
         return mask(self.phone)
 
     @classmethod
-    def of_user(cls, user_pk: Any) -> models.QuerySet["UserPhone"]:
+    def of_user(cls, user_pk: Any) -> UserPhoneQuerySet:
         """Give a user's phones, the primary one first."""
         newest_first = F("made_primary_at").desc(nulls_last=True)
         return cls.primary().filter(user_id=user_pk).order_by(newest_first, "pk")
 
     @classmethod
-    def primary(cls) -> models.QuerySet["UserPhone"]:
+    def primary(cls) -> UserPhoneQuerySet:
         """Give the rows as the database for writing has them: a replica may be behind."""
-        return cls.objects.using(router.db_for_write(cls))
+        return UserPhoneQuerySet(cls, using=router.db_for_write(cls))

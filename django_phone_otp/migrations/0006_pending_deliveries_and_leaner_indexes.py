@@ -1,8 +1,10 @@
-"""Deliveries that wait in a queue, or that somebody is at."""
+"""Deliveries that wait in a queue, and fewer indexes to write with each challenge."""
 
 import django.db.models.deletion
 import django.utils.timezone
 from django.db import migrations, models
+
+import django_phone_otp.models.challenge
 
 
 class Migration(migrations.Migration):
@@ -20,7 +22,7 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("route", models.JSONField(verbose_name="route")),
+                ("route", models.JSONField(default=list, verbose_name="route")),
                 ("language", models.CharField(max_length=35, verbose_name="language")),
                 ("withheld", models.BooleanField(default=False, verbose_name="withheld")),
                 (
@@ -44,5 +46,36 @@ class Migration(migrations.Migration):
                 "verbose_name": "pending delivery",
                 "verbose_name_plural": "pending deliveries",
             },
+        ),
+        migrations.RemoveIndex(
+            model_name="phonechallenge",
+            name="phone_otp_challenge_state",
+        ),
+        migrations.AlterField(
+            model_name="phonechallenge",
+            name="public_id",
+            field=models.CharField(
+                default=django_phone_otp.models.challenge.new_public_id,
+                editable=False,
+                max_length=32,
+                verbose_name="identifier",
+            ),
+        ),
+        migrations.AlterField(
+            model_name="phonechallenge",
+            name="request_digest",
+            field=models.CharField(editable=False, max_length=64, null=True),
+        ),
+        migrations.AddConstraint(
+            model_name="phonechallenge",
+            constraint=models.UniqueConstraint(
+                fields=("public_id",), name="phone_otp_challenge_public_id"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="phonechallenge",
+            constraint=models.UniqueConstraint(
+                fields=("request_digest",), name="phone_otp_challenge_request"
+            ),
         ),
     ]
