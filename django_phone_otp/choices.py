@@ -117,8 +117,9 @@ class Guard(Words):
 
 
 class Span(Words):
-    """How long a time one row of traffic counts."""
+    """How long a time one row of traffic counts; slices are for hours to be added up from."""
 
+    SLICE = "slice", _("five minutes")
     HOUR = "hour", _("hour")
     DAY = "day", _("day")
 

@@ -42,7 +42,7 @@ WORDS = [
         id="Guard",
     ),
     pytest.param(Period, ["24h", "7d", "30d", "90d"], id="Period"),
-    pytest.param(Span, ["hour", "day"], id="Span"),
+    pytest.param(Span, ["slice", "hour", "day"], id="Span"),
     pytest.param(Source, ["prefix", "address"], id="Source"),
     pytest.param(
         Refusal,

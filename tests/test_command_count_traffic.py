@@ -31,7 +31,10 @@ def test_it_says_what_it_counted():
     ask(NOW - 3 * HOUR)
     ask(NOW)
     assert run() == "2 hours counted in 0.0 s.\n"
-    assert TrafficCount.objects.get(starts_at=NOW, account="texts").requested_count == 1
+    assert (
+        TrafficCount.objects.get(span=Span.HOUR, starts_at=NOW, account="texts").requested_count
+        == 1
+    )
 
 
 def test_an_idle_site_has_its_present_hour():
@@ -71,7 +74,7 @@ def test_it_counts_again_from_a_date():
     run()
     TrafficCount.objects.update(requested_count=7)
     assert run("--again", "2026-03-01") == "2 hours counted in 0.0 s.\n"
-    assert TrafficCount.objects.get(account="texts").requested_count == 1
+    assert TrafficCount.objects.get(span=Span.HOUR, account="texts").requested_count == 1
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2026-03-02", "2026-02-30", ""])

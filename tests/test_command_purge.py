@@ -122,9 +122,9 @@ class TestTerminal:
 
     def test_nothing_is_counted_for_a_bar_that_nobody_sees(self, django_assert_num_queries):
         call_command("phone_otp_count_traffic", stdout=StringIO())
-        # The sweep, what counts an hour in which nothing happens, and one question for rows of each
-        # kind.
-        with django_assert_num_queries(19) as captured:
+        # The sweeps, the count of a slice in which nothing happens, and one question for rows of
+        # each kind.
+        with django_assert_num_queries(31) as captured:
             run()
         assert not [each for each in captured.captured_queries if "COUNT(*)" in each["sql"]]
 

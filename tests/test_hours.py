@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_phone_otp.flow.hours import HOUR, date_of, day_of, hour_of, start_of
+from django_phone_otp.flow.hours import HOUR, SLICE, date_of, day_of, hour_of, slice_of, start_of
 
 ZONES = (
     *("UTC", "Europe/Berlin", "America/Havana", "Africa/Cairo", "Asia/Kolkata"),
@@ -56,13 +56,16 @@ def test_hours_are_counted_from_the_beginning_of_their_day(settings, zone, at, s
 
 
 @pytest.mark.parametrize("zone", ZONES)
-def test_hours_fill_days_and_days_fill_time(settings, zone):
+def test_slices_fill_hours_and_hours_days_and_days_fill_time(settings, zone):
     settings.TIME_ZONE = zone
 
     @given(TIMES)
     def fill(at: datetime) -> None:
-        hour, day = hour_of(at), day_of(at)
+        slice_, hour, day = slice_of(at), hour_of(at), day_of(at)
+        assert hour.start <= slice_.start <= at < slice_.end <= hour.end
         assert day.start <= hour.start <= at < hour.end <= day.end
+        assert slice_.end - slice_.start == SLICE
+        assert slice_of(slice_.end).start == slice_.end
         assert hour.end - hour.start == HOUR or hour.end == day.end
         assert hour_of(hour.end).start == hour.end
         assert day_of(day.end).start == day.end

@@ -10,10 +10,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from django_phone_otp.choices import Period, Source, Span
+from django_phone_otp.flow.counts import Scope, Sums, insert
 from django_phone_otp.flow.hours import day_of, hour_of
 from django_phone_otp.flow.report import Report, SourceTally, read_report
 from django_phone_otp.flow.tallies import Tally, add_up
-from django_phone_otp.flow.traffic import _add_up_days, _Scope, _Sums, _write, count_traffic
+from django_phone_otp.flow.traffic import _add_up_days, count_traffic
 from django_phone_otp.models import TrafficCount
 from tests.conftest import NOW as NOON
 from tests.test_traffic import ask
@@ -38,17 +39,17 @@ def count(
     account: str = "texts",
     channel: str = "sms",
     region: str = "RU",
-    scopes: tuple[_Scope, ...] = (),
+    scopes: tuple[Scope, ...] = (),
     **details: Any,
 ) -> None:
     """Store an hour as counting leaves it."""
-    sums = _Sums()
+    sums = Sums()
     sums.at(account, channel, region).add(requested, requested, 0, 0, details)
-    _write(Span.HOUR, hour_of(at), at, sums, scopes)
+    insert(Span.HOUR, hour_of(at), at, sums, scopes)
 
 
 def add_up_days(now: datetime = NOW) -> None:
-    assert list(_add_up_days(day_of(now).start, now))
+    assert list(_add_up_days(now))
 
 
 def read(period: Period = Period.DAY, now: datetime = NOW, **filters: str) -> Report:
@@ -65,14 +66,14 @@ def fill(hours_count: int, seed: int = 1) -> None:
     """Store hours of several accounts, channels and regions, the last of them the present one."""
     chance = random.Random(seed)
     for number in range(hours_count):
-        stretch, sums = hour_of(NOW - number * HOUR), _Sums()
+        stretch, sums = hour_of(NOW - number * HOUR), Sums()
         for account, channel in (("a", "sms"), ("b", "sms"), ("c", "flash_call"), ("", "sms")):
             for region in ("RU", "KZ"):
                 sent = chance.randrange(9)
                 details = {"outcomes": {"sent": sent}, "costs": {"RUB": f"{sent}.10000"}}
                 details["answer_ms"] = {"100": sent}
                 sums.at(account, channel, region).add(sent + 1, sent, sent, sent // 2, details)
-        _write(Span.HOUR, stretch, NOW, sums, ())
+        insert(Span.HOUR, stretch, NOW, sums, ())
 
 
 class TestPeriods:
@@ -257,9 +258,9 @@ class TestSources:
     def test_hours_and_days_add_up_the_worst_first(self, period):
         for number in range(3):
             scopes = (
-                _Scope(Source.PREFIX, "+7924450", 5, 1),
-                _Scope(Source.PREFIX, "+7924451", 9 - number * 4, 0),
-                _Scope(Source.ADDRESS, "192.0.2.7", 3, 2),
+                Scope(Source.PREFIX, "+7924450", 5, 1),
+                Scope(Source.PREFIX, "+7924451", 9 - number * 4, 0),
+                Scope(Source.ADDRESS, "192.0.2.7", 3, 2),
             )
             count(NOON - number * 8 * HOUR, scopes=scopes)
         add_up_days()
@@ -272,11 +273,11 @@ class TestSources:
         assert report.prefixes[1].unverified_count == 12
 
     def test_older_ones_are_left_out(self):
-        count(NOON - 30 * HOUR, scopes=(_Scope(Source.PREFIX, "+7924450", 5, 1),))
+        count(NOON - 30 * HOUR, scopes=(Scope(Source.PREFIX, "+7924450", 5, 1),))
         assert read(Period.DAY).prefixes == []
 
     def test_twenty_are_enough(self):
-        scopes = tuple(_Scope(Source.PREFIX, f"+79244{number}", 2, 1) for number in range(25))
+        scopes = tuple(Scope(Source.PREFIX, f"+79244{number}", 2, 1) for number in range(25))
         count(NOON, scopes=scopes)
         assert len(read().prefixes) == 20
 

@@ -17,9 +17,9 @@ from django.utils import timezone
 
 from django_phone_otp import conf, devices
 from django_phone_otp.choices import Refusal, Source, Span, State
-from django_phone_otp.flow import request_code, retention
+from django_phone_otp.flow import confirm_code, request_code, retention
 from django_phone_otp.flow.hours import day_of
-from django_phone_otp.flow.retention import Purged, count_purgeable, purge
+from django_phone_otp.flow.retention import Pace, Purged, count_purgeable, purge
 from django_phone_otp.models import (
     DeviceLedger,
     PhoneChallenge,
@@ -27,6 +27,7 @@ from django_phone_otp.models import (
     TrafficCount,
     TrafficSource,
 )
+from django_phone_otp.providers.local import outbox
 from tests.conftest import NOW, PHONE
 from tests.rows import DAY, TRAILS, make_challenge, make_challenges, make_device, make_ledger
 
@@ -348,6 +349,25 @@ class TestBatches:
         conditions_count = 6  # beside the keys of a batch
         assert log.most_parameters <= 20 + conditions_count
 
+    @pytest.mark.parametrize(
+        ("took", "size"),
+        [(0.0, 40), (0.0125, 40), (0.02, 25), (0.025, 20), (0.3, 20)],
+    )
+    def test_s23_a_batch_is_as_large_as_takes_a_fortieth_of_a_second(self, took, size):
+        pace = Pace(1_000, iter([0.0, took]).__next__)
+        assert pace.size == 20
+        with pace.batch():
+            pass
+        assert pace.size == size
+
+    def test_s23_a_batch_grows_up_to_what_was_asked_for_and_shrinks_at_once(self):
+        times = [0.0] * 16 + [0.5]
+        pace, sizes = Pace(1_000, iter([*times, 1.0]).__next__), []
+        for _number in range(9):
+            with pace.batch():
+                sizes.append(pace.size)
+        assert [*sizes, pace.size] == [20, 40, 80, 160, 320, 640, 1_000, 1_000, 1_000, 50]
+
     def test_s23_each_batch_is_a_transaction_of_its_own(self):
         make_challenges(31 * DAY, make_ledger(timedelta(0)), 23)
         with CaptureQueriesContext(connection) as captured:
@@ -356,8 +376,8 @@ class TestBatches:
         blocks = [
             each for each in log.split("BEGIN") if re.search(r"DELETE .*phonechallenge", each)
         ]
-        # Attempts of three kinds, and the challenges.
-        assert [(each.count("DELETE "), each.count("COMMIT")) for each in blocks] == [(4, 1)] * 5
+        # Pending deliveries, attempts of three kinds, and the challenges.
+        assert [(each.count("DELETE "), each.count("COMMIT")) for each in blocks] == [(5, 1)] * 5
 
     def test_s23_a_purge_that_is_stopped_leaves_whole_rows(self):
         make_challenges(31 * DAY, make_ledger(31 * DAY), 23)
@@ -476,6 +496,22 @@ def before(pattern: str, action: Callable[[], object]) -> Iterator[None]:
     assert not pending, "there was no such statement"
 
 
+@contextmanager
+def after(pattern: str, action: Callable[[], object]) -> Iterator[None]:
+    """Do something, once, after the first statement that begins like this."""
+    pending = [action]
+
+    def hook(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        result = execute(sql, params, many, context)
+        if pending and re.match(pattern, sql.replace("`", '"')):
+            pending.pop()()
+        return result
+
+    with connection.execute_wrapper(hook):
+        yield
+    assert not pending, "there was no such statement"
+
+
 def holds_rows() -> bool:
     """Say whether one row can be held: SQLite holds all or none, and there a purge waits."""
     return connection.features.has_select_for_update_skip_locked
@@ -564,6 +600,36 @@ class TestRequestsMeanwhile:
             assert run() == Purged()
         assert asked[0].refusal is None
         assert PhoneLedger.objects.get() == old
+
+    @pytest.mark.parametrize(
+        "delete",
+        [
+            'DELETE FROM "phone_otp_deliveryattempt"',
+            'DELETE FROM "phone_otp_phonechallenge"',
+            'DELETE FROM "phone_otp_phoneledger"',
+        ],
+    )
+    def test_a_login_does_not_wait_for_a_batch(self, delete):
+        if not holds_rows():
+            return
+        # Nothing is left between them and what the login adds: no gap of theirs may be locked.
+        make_challenges(31 * DAY, make_ledger(31 * DAY), 3)
+        refusals: list[object] = []
+
+        def log_in() -> None:
+            challenge = request_code(OTHER_PHONE).challenge
+            assert challenge
+            refusals.append(confirm_code(challenge.public_id, outbox[-1].code).refusal)
+
+        during: list[object] = []
+
+        def wait_for_login() -> None:
+            elsewhere(log_in).join(10)
+            during.extend(refusals)
+
+        with after(delete, wait_for_login):
+            assert run() == Purged(challenges_count=3, phone_ledgers_count=1)
+        assert during == [None]
 
     def test_a_device_that_is_used_for_the_first_time(self):
         make_ledger(31 * DAY)

@@ -1,7 +1,8 @@
 """Traffic: what is counted of challenges, to which hour it belongs, and what is never lost."""
 
 import random
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -22,7 +23,14 @@ from django_phone_otp.choices import (
     Span,
     State,
 )
-from django_phone_otp.flow import confirm_code, request_code, traffic, try_account
+from django_phone_otp.flow import (
+    census,
+    confirm_code,
+    counts,
+    request_code,
+    traffic,
+    try_account,
+)
 from django_phone_otp.flow.tallies import Adder, GuardTally, Tally, add_up
 from django_phone_otp.flow.traffic import (
     Counted,
@@ -404,7 +412,7 @@ class TestHours:
         with CaptureQueriesContext(connection) as queries:
             assert count_traffic(NOW + MINUTE).hours_count == 2
         assert hours() == [NOW - timedelta(days=20), NOW]
-        assert len(queries) < 50
+        assert len(queries) < 75
 
 
 class TestGoingOn:
@@ -456,7 +464,8 @@ class TestGoingOn:
 
     def test_the_present_hour_is_counted_though_nothing_happens(self):
         assert count_traffic(NOW) == Counted(hours_count=1, counted_until=NOW, is_complete=True)
-        assert list(TrafficCount.objects.values_list("starts_at", "counted_at")) == [(NOW, NOW)]
+        hours = TrafficCount.objects.filter(span=Span.HOUR)
+        assert list(hours.values_list("starts_at", "counted_at")) == [(NOW, NOW)]
 
     def test_a_clock_that_was_ahead_leaves_challenges_for_later(self):
         ask(NOW + 2 * HOUR)
@@ -488,10 +497,10 @@ class TestGoingOn:
         now = NOW + 3 * HOUR + MINUTE
         for number in range(4):
             step = count_traffic(now + timedelta(seconds=number), deadline_seconds=0)
-            until = NOW + (number + 1) * HOUR
-            assert step.counted_until == (until if number < 3 else now)
+            until = NOW + (number + 1) * HOUR if number < 3 else now + timedelta(seconds=3)
+            assert step.counted_until == until
         assert funnel() == (4, 4, 0, 0)
-        ask(NOW)  # that of the hours which was counted the longest ago
+        ask(NOW + 3 * HOUR)  # that of the slices which goes on
         count_traffic(now + MINUTE, deadline_seconds=0)
         assert funnel() == (5, 5, 0, 0)
 
@@ -504,6 +513,19 @@ class TestGoingOn:
             count_traffic(NOW + 9 * HOUR)
         count_traffic(LATER)
         assert funnel() == funnel(total(Span.DAY)) == (48, 48, 0, 0)
+
+    def test_a_change_of_the_zone_counts_no_part_of_a_settled_hour_twice(self, settings):
+        settings.TIME_ZONE = "Asia/Kolkata"
+        for minutes in (10, 40, 50):
+            ask(NOW + minutes * MINUTE)
+        now = NOW + 3 * HOUR + 31 * MINUTE
+        count_traffic(now)  # what is before half past twelve is settled
+        settings.TIME_ZONE = "UTC"
+        TrafficCount.objects.filter(span=Span.SLICE).update(counted_at=NOW)  # so they are due
+        count_traffic(now + MINUTE)
+        assert funnel() == (3, 3, 0, 0)
+        count_traffic(LATER)
+        assert funnel() == funnel(total(Span.DAY)) == (3, 3, 0, 0)
 
 
 class TestDays:
@@ -544,7 +566,7 @@ class TestDays:
         ask(NOW, account="a", login_after=3)
         ask(NOW, account="b")
         count_traffic(LATER)
-        for span in Span:
+        for span in (Span.HOUR, Span.DAY):
             (marker,) = TrafficCount.objects.filter(span=span, channel="").exclude(
                 starts_at__gt=NOW
             )
@@ -586,7 +608,7 @@ class TestSources:
             for _ in range(1 + number // 30):
                 ask(phone=f"+792445{number:02}0003", ip=f"192.0.2.{number}")
         count_traffic(LATER)
-        for span in Span:
+        for span in (Span.HOUR, Span.DAY):
             found = [row for row in sources(span) if row[0] == "prefix"]
             assert [row[1:3] for row in found] == [
                 (f"+792445{number:02}", 1 + number // 30) for number in (*range(30, 60), *range(20))
@@ -594,7 +616,8 @@ class TestSources:
             assert len([row for row in sources(span) if row[0] == "address"]) == 50
 
     def test_what_is_bad_all_day_and_never_the_worst_is_among_those_of_the_day(self, monkeypatch):
-        monkeypatch.setattr(traffic, "KEPT_SOURCES_COUNT", 1)
+        monkeypatch.setattr(counts, "KEPT_SOURCES_COUNT", 1)
+        monkeypatch.setattr(census, "KEPT_SOURCES_COUNT", 1)
         for hour in range(3):
             ask(NOW + hour * HOUR, phone=f"+7999888000{hour}", ip="192.0.2.66")
             for _ in range(2):
@@ -709,7 +732,7 @@ class TestAgain:
         count_traffic(LATER)
         assert find_countable_since(LATER) is None
 
-    @pytest.mark.parametrize("span", Span)
+    @pytest.mark.parametrize("span", [Span.HOUR, Span.DAY])
     def test_what_has_gone_cannot_be_counted_again(self, span):
         ask(NOW - timedelta(days=3))
         ask(NOW)
@@ -750,6 +773,144 @@ class TestDue:
         ]
 
 
+class Reads:
+    """Which slices of challenges are counted, by the statement that each count begins with."""
+
+    def __init__(self) -> None:
+        self.starts: list[datetime] = []
+        self.earliest = LATER
+
+    def __call__(
+        self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
+    ) -> Any:
+        if re.match(r"SELECT (?!1 ).*phone_otp_(phonechallenge|\w+attempt|\w+objection)", sql):
+            times = [at for at in map(_read_time, params) if at]
+            if not sql.endswith("LIMIT 1"):  # the index is asked for the next challenge, if any
+                self.earliest = min([self.earliest, *times])
+            if "MIN(" in sql:
+                self.starts.append(min(times))
+        return execute(sql, params, many, context)
+
+
+def _read_time(value: object) -> datetime | None:
+    """Read a moment as any of the databases is given it."""
+    try:
+        at = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+@pytest.fixture
+def reads() -> Iterator[Reads]:
+    reads = Reads()
+    with connection.execute_wrapper(reads):
+        yield reads
+
+
+class TestSlices:
+    """A challenge is read a few times while it is young, however many there are before it."""
+
+    def test_a_slice_is_counted_again_when_it_is_twice_as_old_and_when_its_hour_settles(
+        self, reads
+    ):
+        ask(NOW)
+        ages = []
+        for minutes in range(5, 256, 5):
+            reads.starts.clear()
+            count_traffic(NOW + minutes * MINUTE)
+            if NOW in reads.starts:
+                ages.append(minutes)
+        assert ages == [5, 10, 20, 40, 80, 160, 240]
+
+    def test_while_it_goes_on_it_is_counted_each_time(self, reads):
+        ask(NOW)
+        for minutes in (1, 2, 3, 4, 5):
+            count_traffic(NOW + minutes * MINUTE)
+        assert reads.starts.count(NOW) == 5
+
+    def test_what_arrives_when_it_is_over_is_counted(self):
+        count_traffic(NOW + 5 * MINUTE)
+        ask(NOW + 5 * MINUTE - datetime.resolution)
+        count_traffic(NOW + 7 * MINUTE)
+        assert funnel() == (1, 1, 0, 0)
+
+    def test_nothing_older_is_read_than_what_can_change(self, reads):
+        for day in range(20):
+            for number in range(6):
+                ask(NOW - timedelta(days=day) + number * HOUR / 2)
+        now = NOW + 3 * HOUR
+        count_traffic(now)
+        reads.starts.clear()
+        reads.earliest = LATER
+        for number in range(5):
+            ask(now)
+            count_traffic(now + number * MINUTE)
+        assert set(reads.starts) == {now}
+        # Deliveries are looked for by their own time as well, as far around as clocks may differ.
+        assert reads.earliest >= NOW - 4 * HOUR
+
+    def test_the_number_of_statements_does_not_grow_with_what_was_before(
+        self, django_assert_num_queries
+    ):
+        ask(NOW)
+        count_traffic(NOW + MINUTE)
+        with CaptureQueriesContext(connection) as first:
+            count_traffic(NOW + 2 * MINUTE)
+        for number in range(1, 40):
+            ask(NOW - timedelta(hours=5 * number))
+        TrafficCount.objects.all().delete()
+        count_traffic(NOW + MINUTE)
+        with django_assert_num_queries(len(first)):
+            count_traffic(NOW + 2 * MINUTE)
+
+    def test_an_hour_is_the_sum_of_its_slices_and_they_go_when_it_settles(self):
+        for minutes in (0, 4, 5, 59):
+            ask(NOW + minutes * MINUTE, account=f"a{minutes % 2}", login_after=9, ip="192.0.2.7")
+        ask(NOW + 30 * MINUTE, ip="192.0.2.7")
+        count_traffic(NOW + HOUR)
+        starts = sorted({at for at, *_key in counted(Span.SLICE)})
+        assert starts == [NOW + minutes * MINUTE for minutes in (0, 5, 30, 55)]
+        assert total(Span.SLICE) == total(Span.HOUR)
+        assert sources(Span.HOUR) == [("address", "192.0.2.7", 1, 0), ("prefix", "+7924450", 1, 0)]
+        count_traffic(NOW + 4 * HOUR)
+        assert (counted(Span.SLICE), sources(Span.SLICE)) == ({}, [])
+        assert funnel() == (5, 5, 4, 4)
+
+    def test_an_hour_that_nobody_counted_while_it_was_open_is_counted_whole(self, reads):
+        for minutes in (0, 20, 40):
+            ask(NOW + minutes * MINUTE)
+        count_traffic(NOW + 4 * HOUR)
+        assert reads.starts == [NOW, NOW + 4 * HOUR]
+        assert funnel() == (3, 3, 0, 0)
+
+    def test_a_deadline_ends_it_in_the_middle_of_an_hour_and_the_next_goes_on(self):
+        for number in range(3):
+            ask(NOW + number * 10 * MINUTE)
+        count_traffic(NOW + HOUR)
+        untils = []
+        for _ in range(3):
+            step = count_traffic(LATER, deadline_seconds=0)
+            untils.append((step.hours_count, step.counted_until))
+        assert untils == [(0, None), (0, None), (1, NOW + HOUR)]
+        assert funnel() == (3, 3, 0, 0)
+
+    @pytest.mark.parametrize("seed", range(2))
+    def test_counted_on_the_way_it_comes_to_the_same_as_counted_at_last(self, seed):
+        chance = random.Random(seed)
+        challenges = [ask(NOW + chance.randrange(7_200) * timedelta(seconds=1)) for _ in range(40)]
+        for minutes in range(0, 420, 17):
+            now = NOW + minutes * MINUTE
+            count_traffic(now)
+            for each in chance.sample(challenges, 9):
+                if each.created_at < now < NOW + 3 * HOUR:
+                    ConfirmAttempt.objects.create(challenge=each, refusal=Refusal.WRONG_CODE)
+                    deliver(each, chance.choice(list(DeliveryOutcome)), account="calls")
+        on_the_way = counted()
+        count_again(NOW.date(), NOW + 7 * HOUR)
+        assert on_the_way == counted()
+
+
 class TestCost:
     """The number of statements does not depend on how much happened."""
 
@@ -759,11 +920,11 @@ class TestCost:
             login_after = number % 2 or None
             ask(account=f"a{number % 7}", ip=f"192.0.2.{number}", login_after=login_after)
         count_traffic(NOW + MINUTE)
-        with django_assert_num_queries(19):
+        with django_assert_num_queries(30):
             count_traffic(NOW + MINUTE)
 
     def test_an_idle_hour_takes_so_many(self, django_assert_num_queries):
-        with django_assert_num_queries(12):
+        with django_assert_num_queries(22):
             count_traffic(NOW)
 
 

@@ -2,7 +2,8 @@
 
 Days are what they are called there, of 23 or 25 hours when the clocks change. Hours are counted
 from the beginning of their day, so they fill it whatever the zone: one that is half an hour off,
-or a change by half an hour, after which the last hour of the day is a short one.
+or a change by half an hour, after which the last hour of the day is a short one. Slices are five
+minutes of an hour.
 """
 
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from django.utils import timezone
 
+SLICE = timedelta(minutes=5)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
@@ -42,6 +44,13 @@ def hour_of(at: datetime) -> Stretch:
     day = day_of(at)
     start = day.start + (at - day.start) // HOUR * HOUR
     return Stretch(start, min(start + HOUR, day.end))
+
+
+def slice_of(at: datetime) -> Stretch:
+    """Give the slice that a time is in."""
+    hour = hour_of(at)
+    start = hour.start + (at - hour.start) // SLICE * SLICE
+    return Stretch(start, min(start + SLICE, hour.end))
 
 
 def start_of(day: date, hour: int = 0) -> datetime:

@@ -15,9 +15,9 @@ from django.db.models import Max, Q, Sum
 
 from ..choices import Period, Source, Span
 from ..models import TrafficCount, TrafficSource
+from .counts import FUNNEL, MARKER, Key, find_days_until
 from .hours import DAY, date_of, hour_of, start_of, zone
 from .tallies import Adder, Tally, add_up
-from .traffic import FUNNEL, MARKER, Key, find_days_until
 
 # Hours of the day at which the steps of a week begin.
 _STEPS_OF_WEEK = (0, 6, 12, 18)

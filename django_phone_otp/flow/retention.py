@@ -1,11 +1,14 @@
 """Retention: what is old enough goes, in bounded batches. Layer 4.
 
-A batch is a few statements on at most `batch_size` rows, in a short transaction of its own: nobody
-waits long for it, and a purge that is stopped leaves whole rows behind. Rows never become Python
+A batch is a few statements on at most `batch_size` rows, in a transaction of its own that is short
+on whatever machine (`Pace`): nobody waits long for it, and a purge that is stopped leaves whole
+rows behind. Rows never become Python
 objects here, unless the site has rows of its own that refer to them.
 """
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,25 +26,38 @@ from ..models import (
     DeliveryAttempt,
     DeviceLedger,
     GuardObjection,
+    PendingDelivery,
     PhoneChallenge,
     PhoneLedger,
     TrafficCount,
     TrafficSource,
 )
+from .counts import find_days_until
 from .hours import day_of
 from .limits import LADDER_LIFETIME
 from .prefixes import forget_past_blocks
-from .sweep import sweep_deliveries
-from .traffic import count_traffic, find_days_until
+from .sweep import sweep_deliveries, sweep_queue
+from .traffic import count_traffic
+
+# For sites whose only timer is that of the purge, once a day.
+PURGE_LOOK_BACK = timedelta(days=2)
 
 BATCH_SIZE = 1_000
+SMALLEST_BATCH_SIZE = 20
+# A quarter of what anybody may have to wait for a batch: the next one may be slower than the last.
+BATCH_SECONDS = 0.025
 MAX_BATCH_SIZE = 10_000  # SQLite takes 32,766 parameters in a statement
 
 # Traffic by the hour; by the day it is kept for ever.
 HOURS_LIFETIME = timedelta(days=90)
 
 # What belongs to a challenge and goes before it.
-TRAILS: tuple[type[models.Model], ...] = (DeliveryAttempt, ConfirmAttempt, GuardObjection)
+TRAILS: tuple[type[models.Model], ...] = (
+    PendingDelivery,
+    DeliveryAttempt,
+    ConfirmAttempt,
+    GuardObjection,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +82,8 @@ def purge(settings: Settings, now: datetime, *, batch_size: int = BATCH_SIZE) ->
     lives, phone ledgers that say nothing any more, traffic (`_old_traffic`), and blocks of prefixes
     that are over. Any number of purges may run at once. Call it outside transactions.
     """
-    sweep_deliveries(now)
+    sweep_queue(now)
+    sweep_deliveries(now, look_back=PURGE_LOOK_BACK)
     # Where another count is at work on a backlog, challenges that are too old go all the same.
     count_traffic(now)
     purged = Purged()
@@ -198,10 +215,28 @@ def _old_traffic(settings: Settings, now: datetime) -> Iterator[models.QuerySet[
     days_until = find_days_until()
     if days_until is not None:
         before = min(days_until, day_of(now - HOURS_LIFETIME).start)
-        yield TrafficCount.primary().filter(span=Span.HOUR, starts_at__lt=before)
+        yield TrafficCount.primary().filter(~Q(span=Span.DAY), starts_at__lt=before)
 
 
 # How it goes
+
+
+class Pace:
+    """How many rows the next batch takes: `size`, by how long the last one took."""
+
+    def __init__(self, most: int, seconds: Callable[[], float] = time.monotonic) -> None:
+        self.size = min(SMALLEST_BATCH_SIZE, most)
+        self._most = most
+        self._seconds = seconds
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Time what is done inside: a batch of this size."""
+        began = self._seconds()
+        yield
+        took = max(self._seconds() - began, BATCH_SECONDS / 2)  # so it is doubled at most
+        size = max(int(self.size * BATCH_SECONDS / took), SMALLEST_BATCH_SIZE)
+        self.size = min(size, self._most)
 
 
 def _purge_challenges(rows: models.QuerySet[PhoneChallenge], batch_size: int) -> Iterator[int]:
@@ -211,15 +246,17 @@ def _purge_challenges(rows: models.QuerySet[PhoneChallenge], batch_size: int) ->
     stands in the index for a while and is not gone through again.
     """
     found = rows.order_by("created_at").values_list("pk", "created_at")
-    batch, reached = list(found[:batch_size]), None
+    pace, reached = Pace(batch_size), None
+    batch = list(found[: pace.size])
     while batch:
-        count = remove_challenges([pk for pk, _at in batch], skip_locked=True)
+        with pace.batch():
+            count = remove_challenges([pk for pk, _at in batch], skip_locked=True)
         yield count
         newest = batch[-1][1]
         if not count and newest == reached:
             return  # another purge is at work on these
         reached = newest
-        batch = list(found.filter(created_at__gte=reached)[:batch_size])
+        batch = list(found.filter(created_at__gte=reached)[: pace.size])
 
 
 def remove_challenges(pks: Sequence[Any], *, skip_locked: bool = False) -> int:
@@ -250,13 +287,14 @@ def remove_rows(
     """
     everything = rows.model._base_manager.using(rows.db)
     found = rows.order_by("pk").values_list("pk", flat=True)
-    batch = list(found[:batch_size])
+    pace = Pace(batch_size)
+    batch = list(found[: pace.size])
     while batch:
-        with transaction.atomic(using=rows.db, durable=True):
+        with pace.batch(), transaction.atomic(using=rows.db, durable=True):
             held = _lock(everything.filter(pk__in=batch), batch, skip_locked=skip_locked)
             count = _delete(rows.filter(pk__in=held)) if held else 0
         yield count
-        batch = list(found.filter(pk__gt=batch[-1])[:batch_size])
+        batch = list(found.filter(pk__gt=batch[-1])[: pace.size])
 
 
 def _lock(rows: models.QuerySet[Any], pks: Sequence[Any], *, skip_locked: bool) -> Sequence[Any]:

@@ -33,7 +33,7 @@ class Command(BaseCommand):
             "--deadline",
             type=float,
             metavar="SECONDS",
-            help="Begin no further hour after so many seconds; the next count goes on from there.",
+            help="Begin no further slice after so many seconds; the next count goes on from there.",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
