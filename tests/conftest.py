@@ -25,7 +25,7 @@ OF_SERVICES = ("clients", "faults", "gateway")
 if os.environ.get("DATABASE", "sqlite") != "sqlite":
     collect_ignore = [*OF_SERVICES, "providers"]
 
-LONG = ("attack", "clients", "fuzz", "parallel", "stress")
+LONG = ("attack", "clients", "fuzz", "machines", "parallel", "stress")
 
 PHONE = "+79244501003"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -31,6 +31,11 @@ class RedisServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
+    def socket(self) -> Path:
+        """Give the socket that it listens on."""
+        return self._socket
+
+    @property
     def caches(self) -> dict[str, Any]:
         """Give CACHES with this server: for everything, and for the counts of addresses."""
         url = f"unix://{self._socket}"

@@ -115,7 +115,7 @@ def running_site(
                 stderr=output,
             )
         try:
-            assert _status_of_nothing(port) == 400, log.read_text()
+            assert status_of_nothing(port) == 400, log.read_text()
             yield Site(port, log)
         finally:
             server.terminate()
@@ -126,7 +126,7 @@ def running_site(
                 server.wait()
 
 
-def _status_of_nothing(port: int) -> int:
+def status_of_nothing(port: int) -> int:
     """Wait for the first answer: that to a question about a challenge that nobody asked for."""
     client = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
     try:

@@ -76,6 +76,8 @@ class Journal:
 class Person(threading.Thread):
     """Logs in until the end, with phones of their own and with those of all."""
 
+    message_seconds = MESSAGE_SECONDS
+
     def __init__(self, port: int, services: Services, seed: int, began: float, ends: float) -> None:
         super().__init__(daemon=True)
         self.journal = Journal()
@@ -89,7 +91,7 @@ class Person(threading.Thread):
 
     def run(self) -> None:
         try:
-            while time.monotonic() < self._ends:
+            while self._goes_on():
                 self._log_in(self._choose_phone())
         except BaseException as error:  # noqa: BLE001 (told to the test, which raises it)
             self.error = error
@@ -97,6 +99,9 @@ class Person(threading.Thread):
             self._presses.shutdown()
 
     # What a person does
+
+    def _goes_on(self) -> bool:
+        return time.monotonic() < self._ends
 
     def _choose_phone(self) -> str:
         if self._happens(0.45):
@@ -108,9 +113,12 @@ class Person(threading.Thread):
         self._own_phones.append(f"+7924{next(fresh_numbers)}")
         return self._own_phones[-1]
 
+    def _choose_channel(self) -> str:
+        return self._random.choices(["", "telegram", "reverse_call"], [5, 2, 2])[0]
+
     def _log_in(self, phone: str) -> None:
         began = datetime.now(UTC)
-        channel = self._random.choices(["", "telegram", "reverse_call"], [5, 2, 2])[0]
+        channel = self._choose_channel()
         body = {"channel": channel} if channel else {}
         if phone in self._devices and self._happens(0.7):
             body["device"] = self._devices[phone]
@@ -136,7 +144,7 @@ class Person(threading.Thread):
     def _answer(self, challenge: str, phone: str, began: datetime) -> None:
         """Type what comes in, the newest first; whose challenge it is for nobody can see."""
         tried: set[str] = set()
-        until = time.monotonic() + MESSAGE_SECONDS
+        until = time.monotonic() + self.message_seconds
         while time.monotonic() < until:
             messages = [each for each in self._services.messages(phone) if each.at >= began]
             codes = [each.code for each in reversed(messages) if each.code not in tried]
@@ -225,11 +233,16 @@ class Person(threading.Thread):
             return told
         return None
 
-    def _exchange(self, method: str, name: str, body: dict[str, str]) -> tuple[int, dict[str, Any]]:
+    def _choose_port(self) -> int:
+        return self._port
+
+    def _exchange(
+        self, method: str, name: str, body: dict[str, str], **more_headers: str
+    ) -> tuple[int, dict[str, Any]]:
         # A connection of its own: one that is kept may be closed by a server that is well.
-        client = HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE_SECONDS)
+        client = HTTPConnection("127.0.0.1", self._choose_port(), timeout=PATIENCE_SECONDS)
         try:
-            headers = {"Content-Type": "application/json", "Connection": "close"}
+            headers = {"Content-Type": "application/json", "Connection": "close", **more_headers}
             client.request(method, f"/api/phone/{name}/", json.dumps(body), headers)
             response = client.getresponse()
             text = response.read().decode()
