@@ -1,0 +1,5 @@
+"""The URLs of drfpasswordless."""
+
+from django.urls import include, path
+
+urlpatterns = [path("", include("drfpasswordless.urls"))]
