@@ -1,8 +1,8 @@
 """Settings of the example site: for one's own machine, not for the internet.
 
 What a site adds for login by phone is marked with "phone"; the rest is what `startproject` gives.
-The environment moves the database (`EXAMPLE_DATABASE`) and names the provider
-(`EXAMPLE_GATEWAY`, `EXAMPLE_TOKEN`).
+The environment moves the database (`EXAMPLE_DATABASE`), names the provider (`EXAMPLE_GATEWAY`,
+`EXAMPLE_TOKEN`), and says what sends the messages (`EXAMPLE_DISPATCH`, `EXAMPLE_BROKER`).
 """
 
 import os
@@ -128,7 +128,15 @@ PHONE_OTP = {
     # some weeks; this one has been looked at.
     "GUARDS": {"prefix_traffic": {"MODE": "block"}},
     "TOKEN_ISSUER": "token",
+    "DISPATCH": os.environ.get("EXAMPLE_DISPATCH", "inline"),
 }
+
+# phone: with "tasks" `manage.py db_worker` sends the messages, with "celery" a worker of Celery's.
+if PHONE_OTP["DISPATCH"] == "tasks":
+    INSTALLED_APPS.append("django_tasks_db")
+    TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+CELERY_BROKER_URL = os.environ.get("EXAMPLE_BROKER", "redis://127.0.0.1:6379/0")
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 2}
 
 # phone: one line for each event, `event key=value`, on the terminal.
 LOGGING = {

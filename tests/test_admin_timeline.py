@@ -34,6 +34,7 @@ from django_phone_otp.models import (
     ConfirmAttempt,
     DeliveryAttempt,
     GuardObjection,
+    PendingDelivery,
     PhoneChallenge,
     PhoneLedger,
     UserPhone,
@@ -78,6 +79,13 @@ def delivery(after: float = 1, outcome: str = DeliveryOutcome.SENT, **columns: A
     at = NOW + after * SECOND
     return DeliveryAttempt(
         **{**written, "outcome": outcome, "duration_ms": 340, "created_at": at, **columns}
+    )
+
+
+def pending(after: float, **columns: Any) -> PendingDelivery:
+    at = NOW + after * SECOND
+    return PendingDelivery(
+        **{"route": ["memory"], "language": "en", "created_at": at, "claimed_at": None, **columns}
     )
 
 
@@ -156,6 +164,22 @@ class TestEvents:
     def test_an_uncertain_delivery_is_in_doubt(self):
         (_asked, event) = told(challenge_of(), deliveries=[delivery(1, DeliveryOutcome.UNCERTAIN)])
         assert (event.title, event.tone) == ("Delivery: uncertain: maybe sent", "doubt")
+
+    def test_a_delivery_that_waits_for_a_worker(self):
+        waiting = pending(30, route=["calls", "texts"])
+        event = told(challenge_of(), deliveries=[delivery(1)], pending=[waiting])[-1]
+        assert (event.title, event.tone, event.at) == (
+            "Waits for a worker",
+            "doubt",
+            NOW + 30 * SECOND,
+        )
+        assert facts(event) == {"route": "calls, texts"}
+
+    def test_a_delivery_that_a_worker_has_taken(self):
+        taken = pending(0, withheld=True, claimed_at=NOW + 3 * SECOND)
+        event = told(challenge_of(state=State.SENDING), pending=[taken])[-1]
+        assert (event.title, event.tone, event.at) == ("Being sent", "doubt", NOW + 3 * SECOND)
+        assert facts(event) == {"route": "memory", "withheld": "Yes"}
 
     def test_an_outcome_of_an_older_version_is_shown_as_it_is(self):
         (_asked, event) = told(challenge_of(), deliveries=[delivery(1, "pigeon")])
@@ -418,8 +442,8 @@ class TestPage:
                 html = self.page(admin_client, challenge)
             counts.append(len(queries))
         assert html.count("Wrong code") == 51
-        # Session, operator, challenge, ledger, and one for each of four kinds of rows.
-        assert counts == [8, 8]
+        # Session, operator, challenge, ledger, and one for each of five kinds of rows.
+        assert counts == [9, 9]
 
 
 def _content_type() -> int:

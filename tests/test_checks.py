@@ -1,11 +1,14 @@
 """System checks: each setting has one of its own, and no message shows a secret."""
 
 import re
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import django
 import pytest
+from celery import Celery, current_app
 from django.core.checks import CheckMessage, Error, Warning, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
@@ -157,6 +160,7 @@ GOOD = [
     pytest.param("ANDROID_APP_HASH", None, id="ANDROID_APP_HASH-None"),
     pytest.param("ANDROID_APP_HASH", "FA+9qCX9VS/", id="ANDROID_APP_HASH"),
     pytest.param("DISPATCH", "inline", id="DISPATCH"),
+    pytest.param("DISPATCH", "tests.fakes_queue.ListQueue", id="DISPATCH-dotted-path"),
     pytest.param("TRUSTED_PROXIES", 0, id="TRUSTED_PROXIES-none"),
     pytest.param("TRUSTED_PROXIES", 2, id="TRUSTED_PROXIES"),
     pytest.param("TEST_PHONES", {}, id="TEST_PHONES-none"),
@@ -333,6 +337,8 @@ BAD = [
     pytest.param("DISPATCH", "pigeon", id="DISPATCH-unknown"),
     pytest.param("DISPATCH", None, id="DISPATCH-None"),
     pytest.param("DISPATCH", ["inline"], id="DISPATCH-list"),
+    pytest.param("DISPATCH", "tests.fakes_queue.Pigeon", id="DISPATCH-no-such-class"),
+    pytest.param("DISPATCH", "tests.test_checks.AnyIssuer", id="DISPATCH-no-queue"),
     pytest.param("TRUSTED_PROXIES", -1, id="TRUSTED_PROXIES-negative"),
     pytest.param("TRUSTED_PROXIES", 11, id="TRUSTED_PROXIES-many"),
     pytest.param("TRUSTED_PROXIES", True, id="TRUSTED_PROXIES-bool"),
@@ -542,6 +548,60 @@ def test_alias_that_only_the_database_may_have_is_warned_of():
     (found,) = complaints("ROUTES", {"RU": ["calls", "abroad"]})
     assert (type(found), found.id) == (Warning, "phone_otp.W011")
     assert found.msg == "PHONE_OTP['ROUTES']['RU'] names 'abroad', which is not in PROVIDERS."
+
+
+TASKS = "django.tasks" if django.VERSION >= (6, 0) else "django_tasks"
+
+
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        None,
+        {},
+        {"default": {"BACKEND": f"{TASKS}.backends.immediate.ImmediateBackend"}},
+        {"default": {"BACKEND": f"{TASKS}.backends.dummy.DummyBackend"}},
+    ],
+    ids=["none", "empty", "immediate", "dummy"],
+)
+def test_tasks_without_workers_are_warned_of(settings, tasks):
+    if tasks is None:
+        del settings.TASKS
+    else:
+        settings.TASKS = tasks
+    (complaint,) = complaints("DISPATCH", "tasks")
+    assert (type(complaint), complaint.id) == (Warning, "phone_otp.W038")
+    assert "no worker sends the messages" in complaint.msg
+    assert complaint.hint
+    assert "django-tasks-db" in complaint.hint
+
+
+def test_tasks_with_workers_are_fine(settings):
+    settings.TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+    assert complaints("DISPATCH", "tasks") == []
+
+
+def test_celery_without_an_app_of_the_sites_is_warned_of():
+    (complaint,) = complaints("DISPATCH", "celery")
+    assert (type(complaint), complaint.id) == (Warning, "phone_otp.W039")
+    assert complaint.hint
+    assert "__init__.py" in complaint.hint
+
+
+def test_celery_with_an_app_of_the_sites_is_fine():
+    before = current_app._get_current_object()
+    with Celery("site"):
+        assert complaints("DISPATCH", "celery") == []
+    before.set_current()
+
+
+# Newer Djangos have tasks of their own.
+@pytest.mark.parametrize("name", ["celery", "tasks"] if django.VERSION < (6, 0) else ["celery"])
+def test_a_package_that_is_not_installed_is_named(monkeypatch, name):
+    package = {"celery": "celery", "tasks": "django_tasks"}[name]
+    monkeypatch.setitem(sys.modules, package, None)
+    (complaint,) = complaints("DISPATCH", name)
+    assert complaint.id == "phone_otp.E026"
+    assert f"pip install 'django-phone-otp[{name}]'" in complaint.msg
 
 
 def test_limits_that_are_switched_off_are_warned_of(settings):

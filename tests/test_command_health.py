@@ -14,7 +14,13 @@ from django.db import OperationalError, connection
 from django_phone_otp.choices import Span
 from django_phone_otp.flow.health import Comparison, Share, Trouble
 from django_phone_otp.flow.traffic import STATE_KEY
-from django_phone_otp.models import AccountLedger, ProviderAccount, TrafficCount
+from django_phone_otp.models import (
+    AccountLedger,
+    PendingDelivery,
+    PhoneChallenge,
+    ProviderAccount,
+    TrafficCount,
+)
 from tests import fakes
 from tests.conftest import NOW
 from tests.rows import make_challenge, make_ledger
@@ -54,6 +60,13 @@ def write_days(sent: int, verified: int, **columns: Any) -> None:
     """Write the same hour of each of the seven days before."""
     for days in range(1, 8):
         write_hour(LAST - timedelta(days=days), sent, verified, **columns)
+
+
+def make_pending(challenge: PhoneChallenge, age: timedelta, **columns: Any) -> PendingDelivery:
+    """Store a delivery that was put into the queue so long ago."""
+    return PendingDelivery.objects.create(
+        challenge=challenge, route=["memory"], language="en", created_at=NOW - age, **columns
+    )
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -419,6 +432,32 @@ class TestOthers:
             "1 delivery was abandoned by its worker: run phone_otp_sweep."
         )
 
+    def test_a_delivery_that_a_worker_took_and_left(self):
+        sending = {"state": "sending", "code_digest": "", "sent_at": None}
+        challenge = make_challenge(timedelta(minutes=4), make_ledger(HOUR), **sending)
+        make_pending(challenge, timedelta(minutes=4), claimed_at=NOW - timedelta(minutes=3))
+        make_pending(challenge, timedelta(minutes=4), claimed_at=NOW - timedelta(minutes=1))
+        assert run_json()["problems"] == [
+            {
+                "problem": "sweep_needed",
+                "subject": "",
+                "words": "1 delivery was abandoned by its worker: run phone_otp_sweep.",
+            }
+        ]
+
+    def test_a_delivery_that_no_worker_takes(self):
+        sending = {"state": "sending", "code_digest": "", "sent_at": None}
+        challenge = make_challenge(timedelta(minutes=4), make_ledger(HOUR), **sending)
+        make_pending(challenge, timedelta(minutes=4))
+        make_pending(challenge, timedelta(minutes=1))
+        assert run_json()["problems"] == [
+            {
+                "problem": "queue_waiting",
+                "subject": "",
+                "words": ("1 delivery has waited for longer than a minute: is a worker running?"),
+            }
+        ]
+
     @pytest.mark.parametrize(
         ("details", "found"),
         [
@@ -494,6 +533,7 @@ def test_the_words_of_the_json_are_for_ever():
         "breaker_open",
         "guard_shut",
         "sweep_needed",
+        "queue_waiting",
         "traffic_behind",
     }
 
@@ -525,7 +565,7 @@ def test_a_database_out_of_reach_has_a_status_of_its_own():
 def test_it_reads_no_challenge_however_many_there_are(django_assert_max_num_queries):
     write_days(100, 80)
     write_hour(LAST, 100, 80)
-    with django_assert_max_num_queries(5) as queries:
+    with django_assert_max_num_queries(7) as queries:
         assert run()[0] == 0
     tables = [each["sql"] for each in queries.captured_queries]
     assert sum("phonechallenge" in each for each in tables) == 1  # the abandoned, by their index
@@ -536,5 +576,5 @@ def test_the_number_of_queries_does_not_grow(django_assert_num_queries, rows):
     for number in range(rows):
         write_days(10, 8, account=f"a{number}")
         write_hour(LAST, 10, 8, account=f"a{number}")
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(7):
         run()

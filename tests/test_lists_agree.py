@@ -232,6 +232,7 @@ def test_provider_has_a_channel_that_exists(key, path):
                 "DeviceLedger",
                 "GuardObjection",
                 "IssuedCode",
+                "PendingDelivery",
                 "PhoneChallenge",
                 "PhoneLedger",
                 "ProviderAccount",

@@ -30,7 +30,13 @@ from django.views.decorators.http import require_POST
 from ..choices import Channel
 from ..events import Event, log_event
 from ..flow.transactions import outside_transactions
-from ..models import ConfirmAttempt, DeliveryAttempt, GuardObjection, PhoneChallenge
+from ..models import (
+    ConfirmAttempt,
+    DeliveryAttempt,
+    GuardObjection,
+    PendingDelivery,
+    PhoneChallenge,
+)
 from .actions import ACTIONS, Action, is_revocation
 from .export import describe_choice, write_csv
 from .filters import FILTERS, LOOKED_THROUGH, ChallengeChangeList
@@ -174,6 +180,7 @@ class PhoneChallengeAdmin(ReadOnlyAdmin, SearchedByPhone):
         return Trail(
             objections=list(GuardObjection.objects.filter(**rows).order_by("pk")),
             deliveries=list(DeliveryAttempt.objects.filter(**rows).order_by("pk")),
+            pending=list(PendingDelivery.objects.filter(**rows).order_by("pk")),
             answers=list(ConfirmAttempt.objects.filter(**rows).order_by("pk")),
             acts=[
                 Act(

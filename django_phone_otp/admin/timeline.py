@@ -24,7 +24,13 @@ from ..choices import (
     Refusal,
     State,
 )
-from ..models import ConfirmAttempt, DeliveryAttempt, GuardObjection, PhoneChallenge
+from ..models import (
+    ConfirmAttempt,
+    DeliveryAttempt,
+    GuardObjection,
+    PendingDelivery,
+    PhoneChallenge,
+)
 from . import numbers
 from .states import find_state
 
@@ -88,6 +94,7 @@ class Trail:
 
     objections: Sequence[GuardObjection] = ()
     deliveries: Sequence[DeliveryAttempt] = ()
+    pending: Sequence[PendingDelivery] = ()
     answers: Sequence[ConfirmAttempt] = ()
     acts: Sequence[Act] = ()
 
@@ -103,6 +110,7 @@ def tell(
         _tell_request(challenge, link),
         *map(_tell_objection, trail.objections),
         *map(_tell_delivery, trail.deliveries),
+        *map(_tell_pending, trail.pending),
         *(_tell_answer(each, challenge) for each in trail.answers),
         *_tell_proof(challenge, trail.answers),
         *_tell_spending(challenge, link),
@@ -172,6 +180,20 @@ def _tell_delivery(delivery: DeliveryAttempt) -> Happening:
         at=delivery.created_at,
         title=_("Delivery: %(outcome)s") % {"outcome": _label(DeliveryOutcome, delivery.outcome)},
         tone=_TONES.get(delivery.outcome, BAD),
+        facts=_list(facts),
+        rank=_DELIVERED,
+    )
+
+
+def _tell_pending(pending: PendingDelivery) -> Happening:
+    facts = [
+        (_("route"), ", ".join(pending.route)),
+        (_("withheld"), _("Yes") if pending.withheld else ""),
+    ]
+    return Happening(
+        at=pending.claimed_at or pending.created_at,
+        title=_("Being sent") if pending.claimed_at else _("Waits for a worker"),
+        tone=DOUBT,
         facts=_list(facts),
         rank=_DELIVERED,
     )

@@ -41,12 +41,11 @@ def look_at_challenge(
     challenge, settings = find_challenge(public_id, user=user), conf.read()
     if challenge is None:
         return None
-    if not challenge.awaits_call:
-        return _show(challenge, settings)
-    is_closed = limits.deny_confirmation(challenge, settings, timezone.now())
-    if not is_closed and _has_called(challenge, settings):
-        settle(challenge, True, settings, client)
-    return challenge
+    if challenge.awaits_call:
+        is_closed = limits.deny_confirmation(challenge, settings, timezone.now())
+        if not is_closed and _has_called(challenge, settings):
+            settle(challenge, True, settings, client)
+    return _show(challenge, settings)
 
 
 def _show(challenge: PhoneChallenge, settings: Settings) -> PhoneChallenge:

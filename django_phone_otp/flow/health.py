@@ -22,12 +22,12 @@ from django.utils.translation import ngettext
 
 from ..choices import Channel, DeliveryOutcome, Guard, Span
 from ..conf import Settings
-from ..models import AccountLedger, PhoneChallenge, TrafficCount
+from ..models import AccountLedger, PendingDelivery, TrafficCount
 from .accounts import list_entries
 from .breakers import MAX_OPEN_SECONDS, read_breakers
 from .hours import HOUR, Stretch, hour_of, zone
 from .inspection import find_problems
-from .sweep import SWEEP_AGE
+from .sweep import LOOK_BACK, QUEUE_AGE, SWEEP_AGE, find_abandoned
 from .tallies import NO_TRIES
 
 DAYS_COUNT = 7  # before today, that an hour is compared with
@@ -54,6 +54,7 @@ class Trouble(StrEnum):
     BREAKER_OPEN = "breaker_open"
     GUARD_SHUT = "guard_shut"
     SWEEP_NEEDED = "sweep_needed"
+    QUEUE_WAITING = "queue_waiting"
     TRAFFIC_BEHIND = "traffic_behind"
 
 
@@ -371,7 +372,10 @@ def _tell_since(problem: str, ledger: AccountLedger | None) -> str:
 
 
 def _examine_deliveries(now: datetime) -> Iterator[Problem]:
-    count = PhoneChallenge.primary().abandoned(now - SWEEP_AGE)[:MAX_COUNTED].count()
+    before = now - SWEEP_AGE
+    pending = PendingDelivery.primary()
+    count = find_abandoned(before - LOOK_BACK, before)[:MAX_COUNTED].count()
+    count += pending.abandoned(before)[:MAX_COUNTED].count()
     if count:
         words = ngettext(
             "%(count)d delivery was abandoned by its worker: run phone_otp_sweep.",
@@ -379,6 +383,14 @@ def _examine_deliveries(now: datetime) -> Iterator[Problem]:
             count,
         )
         yield Problem(trouble=Trouble.SWEEP_NEEDED, words=words % {"count": count})
+    count = pending.unclaimed(now - QUEUE_AGE)[:MAX_COUNTED].count()
+    if count:
+        words = ngettext(
+            "%(count)d delivery has waited for longer than a minute: is a worker running?",
+            "%(count)d deliveries have waited for longer than a minute: is a worker running?",
+            count,
+        )
+        yield Problem(trouble=Trouble.QUEUE_WAITING, words=words % {"count": count})
 
 
 def _write_time(at: datetime) -> str:

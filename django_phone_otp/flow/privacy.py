@@ -20,6 +20,7 @@ from ..models import (
     DeliveryAttempt,
     DeviceLedger,
     GuardObjection,
+    PendingDelivery,
     PhoneChallenge,
     PhoneLedger,
     UserPhone,
@@ -41,6 +42,7 @@ EXPORTED: Mapping[type[models.Model], Sequence[str]] = {
         *("created_at", "account", "provider", "channel", "outcome", "detail", "provider_ref"),
         *("cost", "currency", "duration_ms"),
     ),
+    PendingDelivery: ("created_at", "claimed_at", "route", "language", "withheld"),
     ConfirmAttempt: ("created_at", "refusal", "ip", "user_agent"),
     GuardObjection: ("created_at", "guard", "blocked", "detail"),
     PhoneLedger: (
@@ -139,6 +141,7 @@ def export(phone: str, settings: Settings, now: datetime) -> dict[str, Any]:
     ledger = next(iter(_read(PhoneLedger, ledgers)), None)
     trails = {
         "deliveries": _read_trails(DeliveryAttempt, phone),
+        "pending_deliveries": _read_trails(PendingDelivery, phone),
         "confirmations": _read_trails(ConfirmAttempt, phone),
         "objections": _read_trails(GuardObjection, phone),
     }

@@ -7,8 +7,10 @@ worker claims it and goes along the route. What the queue loses, the sweep puts 
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from datetime import datetime
 
 from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
 from django.utils import timezone, translation
 
 from .. import conf
@@ -16,7 +18,7 @@ from ..choices import OPEN_STATES, DeliveryOutcome, Refusal
 from ..conf import Settings
 from ..events import Event, log_event
 from ..loading import load_class
-from ..models import PendingDelivery
+from ..models import PendingDelivery, PhoneChallenge
 from ..phone import parse
 from .accounts import Account, find_accounts, find_test_phone
 from .discretion import is_discreet
@@ -76,7 +78,7 @@ def deliver_pending(key: int) -> bool:
     is in the attempts, whatever it is: nothing has to be done again.
     """
     now = timezone.now()
-    pending = PendingDelivery.primary().claim(key, now)
+    pending = _claim(key, now)
     if pending is None:
         return False
     challenge, settings = pending.challenge, conf.read()
@@ -86,12 +88,25 @@ def deliver_pending(key: int) -> bool:
     try:
         with translation.override(pending.language):
             _deliver(pending, settings)
+    except PhoneChallenge.DoesNotExist:
+        pass  # erased while it was sent: nothing is left to write to
     except ImproperlyConfigured as error:
         # A request tells it to the site; here nobody is there who could be told.
         log_event(logger, Event.QUEUE_MISCONFIGURED, reason=error)
         close_delivery(pending, DeliveryOutcome.MISCONFIGURED, "the site's settings are wrong")
         return False
     return True
+
+
+def _claim(key: int, now: datetime) -> PendingDelivery | None:
+    """Take a delivery that waits.
+
+    SECURITY: committed before anything is sent. A transaction of the caller's could be rolled back,
+    and the claim with it; the message would go out once more.
+    """
+    waiting = PendingDelivery.primary()
+    with transaction.atomic(using=waiting.db, durable=True):
+        return waiting.claim(key, now)
 
 
 def _deliver(pending: PendingDelivery, settings: Settings) -> None:

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 SWEEP_AGE = timedelta(minutes=2)
 # Longer than a worker lets a delivery wait that has nothing else to do.
 QUEUE_AGE = timedelta(minutes=1)
+# No index knows what is *sending*: it costs each login less to look back here, by the time alone.
+LOOK_BACK = timedelta(hours=1)
 BATCH_SIZE = 500
 
 HAS_ENDED = "the process that was sending it has ended"
@@ -28,7 +30,9 @@ HAS_ENDED = "the process that was sending it has ended"
 Row = TypeVar("Row", PendingDelivery, PhoneChallenge)
 
 
-def sweep_deliveries(now: datetime, *, age: timedelta = SWEEP_AGE) -> int:
+def sweep_deliveries(
+    now: datetime, *, age: timedelta = SWEEP_AGE, look_back: timedelta = LOOK_BACK
+) -> int:
     """Close the deliveries that nobody can be busy with any more; give their number. Writes.
 
     Whether the message went out nobody knows: the attempt is noted as uncertain. Nothing is sent.
@@ -37,7 +41,9 @@ def sweep_deliveries(now: datetime, *, age: timedelta = SWEEP_AGE) -> int:
     before = now - age
     pending = PendingDelivery.primary().abandoned(before).select_related("challenge")
     closed = sum(_close(each) for each in _in_batches(pending))
-    return closed + sum(_sweep(each) for each in _in_batches(_abandoned(before)))
+    return closed + sum(
+        _sweep(each) for each in _in_batches(find_abandoned(before - look_back, before))
+    )
 
 
 def sweep_queue(now: datetime, *, age: timedelta = QUEUE_AGE) -> int:
@@ -49,7 +55,7 @@ def sweep_queue(now: datetime, *, age: timedelta = QUEUE_AGE) -> int:
     queue = load_queue(conf.read())
     waiting = PendingDelivery.primary().unclaimed(now - age).select_related("challenge")
     count = 0
-    for pending in waiting.order_by("pk").iterator(BATCH_SIZE):
+    for pending in _in_batches(waiting):
         if queue is None or pending.challenge.state_at(now) not in OPEN_STATES:
             close_delivery(pending, DeliveryOutcome.UNAVAILABLE, "no worker took it in time")
         elif put_in_queue(pending, queue) is None:
@@ -57,9 +63,9 @@ def sweep_queue(now: datetime, *, age: timedelta = QUEUE_AGE) -> int:
     return count
 
 
-def _abandoned(before: datetime) -> QuerySet[PhoneChallenge]:
+def find_abandoned(since: datetime, before: datetime) -> QuerySet[PhoneChallenge]:
     """Choose the challenges that were being sent by requests themselves."""
-    return PhoneChallenge.primary().abandoned(before).filter(pending_deliveries=None)
+    return PhoneChallenge.primary().abandoned(since, before).filter(pending_deliveries=None)
 
 
 def _in_batches(rows: QuerySet[Row]) -> Iterator[Row]:

@@ -21,7 +21,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic.base import ContextMixin, TemplateResponseMixin, View
 
 from .. import conf
-from ..choices import Channel, Refusal, State
+from ..choices import Channel, Custody, Refusal, State
 from ..door import STATUS, leave_broken_session
 from ..events import Event, log_event
 from ..flow import seconds_until_resend
@@ -38,6 +38,7 @@ from .words import (
     write_choices,
     write_expiry,
     write_heading,
+    write_mark,
     write_resend_wait,
 )
 
@@ -182,15 +183,17 @@ class Page(RedirectURLMixin, TemplateResponseMixin, ContextMixin, View):
         elif state == State.FAILED:
             status = STATUS[Refusal.DELIVERY_FAILED]
             notice = notice or Refusal.DELIVERY_FAILED.message
-        takes_code = state != State.FAILED
-        if challenge.awaits_call:
-            takes_code = challenge.has_earlier_code(now)
+        is_sending = state == State.SENDING and conf.read().dispatch != "inline"
+        # A worker is about to be told the number to call, unless another account sends a code.
+        awaits_number = challenge.custody == Custody.PRESENCE and is_sending
+        is_call = challenge.awaits_call or awaits_number
+        takes_code = challenge.has_earlier_code(now) if is_call else state != State.FAILED
         if form is None and takes_code:
             form = self.make_code_form(challenge, ways)
         is_suspected = refusal in (Refusal.CAPTCHA_REQUIRED, Refusal.CAPTCHA_FAILED)
         expiry = write_expiry(challenge.seconds_left(now), is_call=challenge.awaits_call)
         return self.show(
-            self.call_template_name if challenge.awaits_call else self.code_template_name,
+            self.call_template_name if is_call else self.code_template_name,
             status=status,
             retry_after_seconds=retry_after_seconds,
             challenge=challenge,
@@ -200,7 +203,9 @@ class Page(RedirectURLMixin, TemplateResponseMixin, ContextMixin, View):
             notice=notice,
             expiry=expiry,
             is_bad=status >= 400,
-            is_waiting=challenge.awaits_call and not is_proven,
+            is_sending=is_sending,
+            mark=write_mark(challenge),
+            is_waiting=is_call and not is_proven,
             looks_again=refusal in (None, Refusal.CALL_AWAITED),
             call_to=write_spaced(challenge.call_to) if challenge.call_to else "",
             hears_texts=challenge.channel == Channel.SMS,

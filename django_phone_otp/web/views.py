@@ -43,7 +43,7 @@ from .captcha import find_widget, is_shown_always, read_token
 from .forms import CodeForm, PhoneLoginForm, ResendForm
 from .memory import forget, recall, remember
 from .pages import MAX_NEXT_LENGTH, Page
-from .words import write_wrong_code
+from .words import write_mark, write_wrong_code
 
 # After these there is no answer to the challenge any more.
 _ENDING = frozenset(
@@ -285,13 +285,14 @@ class ResendView(ChallengePage):
 
 
 class StatusView(Page):
-    """Whether the call that is awaited has come in, for the script of the page."""
+    """How the message, or the call that is awaited, stands, for the scripts of the pages."""
 
     def get(self, request: HttpRequest) -> JsonResponse:
-        """Tell the state of this browser's challenge, and nothing else."""
+        """Tell the state of this browser's challenge, what its page is about, and nothing else."""
         public_id = recall(request).public_id
         client = Client.from_request(request)
         challenge = look_at_challenge(public_id, client=client) if public_id else None
         if challenge is None:
             return JsonResponse({"state": None}, status=404)
-        return JsonResponse({"state": challenge.state_at(timezone.now())})
+        state = challenge.state_at(timezone.now())
+        return JsonResponse({"state": state, "page": write_mark(challenge)})

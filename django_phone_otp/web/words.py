@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from ..choices import Channel, Refusal, State
 from ..durations import write_wait
+from ..models import PhoneChallenge
 
 # Why a challenge in one of these states takes no answer any more.
 ENDS = {
@@ -63,6 +64,11 @@ def write_resend_wait(seconds: int) -> str:
     if not seconds:
         return ""
     return _("You can ask again %(wait)s.") % {"wait": write_wait(seconds)}
+
+
+def write_mark(challenge: PhoneChallenge) -> str:
+    """Write what the page of a challenge is about: with another mark it is another page."""
+    return f"{challenge.channel} {challenge.code_length} {challenge.call_to}"
 
 
 def write_heading(refusal: Refusal) -> str:

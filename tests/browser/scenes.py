@@ -23,6 +23,7 @@ from django_phone_otp.models import PhoneChallenge
 from example_project import settings as example_settings
 from example_project.gateway import Gateway
 from example_project.traffic import tell_story, write
+from tests import fakes_queue
 from tests.fakes import providers
 
 from .people import Person
@@ -174,6 +175,22 @@ def reverse_call(stage: Stage) -> Person:
     stage.change(PROVIDERS=providers(reverse={"kind": "FakePresence", "call_to": "+78005553535"}))
     person = ask(stage)
     person.sees("Waiting for your call.")
+    return person
+
+
+@of(LOGIN)
+def code_on_its_way(stage: Stage) -> Person:
+    stage.change(DISPATCH=fakes_queue.PATH)
+    person = ask(stage)
+    person.sees("The code is on its way.")
+    return person
+
+
+@of(LOGIN)
+def number_on_its_way(stage: Stage) -> Person:
+    stage.change(DISPATCH=fakes_queue.PATH, PROVIDERS=providers(reverse={"kind": "FakePresence"}))
+    person = ask(stage)
+    person.sees("In a moment you will see the number to call.")
     return person
 
 

@@ -76,25 +76,33 @@
     }
   };
 
-  // Ask now and then whether the call has come in; at once when the person is back from calling.
-  const waitForCall = (line) => {
+  // Ask now and then whether the call has come in, or what became of the message; at once when the
+  // person is back. Of a message for a minute: then it has gone out, or the button helps.
+  const wait = (line) => {
+    const { phoneOtpStatus, phoneOtpNext, phoneOtpPage, phoneOtpSent } = line.dataset;
     const began = Date.now();
     let timer = 0;
     let isAsking = false;
     const later = () => {
       clearTimeout(timer);
-      if (!document.hidden) timer = setTimeout(look, Date.now() - began < 60000 ? 3000 : 6000);
+      const isNew = Date.now() - began < 60000;
+      if (document.hidden || (phoneOtpSent && !isNew)) return;
+      timer = setTimeout(look, isNew ? 3000 : 6000);
     };
     const look = async () => {
       if (isAsking) return;
       isAsking = true;
       try {
-        const response = await fetch(line.dataset.phoneOtpStatus, {
-          headers: { Accept: "application/json" },
-        });
-        const { state } = await response.json();
-        if (state !== "sending" && state !== "sent") {
-          location.assign(line.dataset.phoneOtpNext);
+        const response = await fetch(phoneOtpStatus, { headers: { Accept: "application/json" } });
+        const { state, page } = await response.json();
+        if ((state !== "sending" && state !== "sent") || (phoneOtpPage && page !== phoneOtpPage)) {
+          location.assign(phoneOtpNext);
+          return;
+        }
+        if (state === "sent" && phoneOtpSent) {
+          line.textContent = phoneOtpSent;
+          line.classList.remove("phone-otp-wait");
+          document.removeEventListener("visibilitychange", comeBack);
           return;
         }
       } catch {
@@ -104,15 +112,16 @@
       }
       later();
     };
-    document.addEventListener("visibilitychange", () => {
+    const comeBack = () => {
       clearTimeout(timer);
       if (!document.hidden) look();
-    });
+    };
+    document.addEventListener("visibilitychange", comeBack);
     later();
   };
 
   all("form[data-phone-otp-once]").forEach(once);
   all("form[data-phone-otp-resend]").forEach(countDown);
   all("form[data-phone-otp-code]").forEach(takeCode);
-  all("[data-phone-otp-status]").forEach(waitForCall);
+  all("[data-phone-otp-status]").forEach(wait);
 })();
