@@ -85,6 +85,8 @@ NOT_NEEDED = {
     "django_phone_otp.issuers.session": NO_SUCH_ISSUER,
     "django_phone_otp.issuers.simplejwt": NO_SUCH_ISSUER,
     "django_phone_otp.issuers.knox": NO_SUCH_ISSUER,
+    "django_phone_otp.checks": "no server runs them",
+    "django_phone_otp.segments": "a check counts them, and an operator's page",
     "django_phone_otp.admin": "the site has no admin",
     "django_phone_otp.web": "the site has pages of its own",
     "django_phone_otp.lifepos": "the site does not include this door",
