@@ -28,7 +28,7 @@ class Count:
 def look_up(cache: BaseCache, keys: Sequence[str]) -> dict[str, Any]:
     """Give what the cache has under these keys; a key under which there is nothing is left out."""
     redis = _find_redis(cache)
-    if redis is None:
+    if redis is None or not keys:
         return cache.get_many(keys)
     values = redis.mget(map(cache.make_key, keys))
     read = cache._cache._serializer.loads  # type: ignore[attr-defined]

@@ -1,5 +1,7 @@
 """What Celery's `autodiscover_tasks()` looks for in an app. Layer 6."""
 
-from .queues.celery import deliver
+from importlib.util import find_spec
 
-__all__ = ["deliver"]
+# Others than Celery look for modules of this name too.
+if find_spec("celery"):
+    from .queues.celery import deliver as deliver

@@ -85,7 +85,7 @@ def delivery(after: float = 1, outcome: str = DeliveryOutcome.SENT, **columns: A
 def pending(after: float, **columns: Any) -> PendingDelivery:
     at = NOW + after * SECOND
     return PendingDelivery(
-        **{"route": ["memory"], "language": "en", "created_at": at, "claimed_at": None, **columns}
+        **{"route": ["memory"], "language": "en", "queued_at": at, "claimed_at": None, **columns}
     )
 
 

@@ -243,11 +243,12 @@ class TestExport:
         (challenge,) = export()["challenges"]
         assert challenge["pending_deliveries"] == [
             {
-                "created_at": "2026-03-01T12:00:00Z",
+                "queued_at": "2026-03-01T12:00:00Z",
                 "claimed_at": None,
                 "route": ["memory"],
                 "language": "en",
                 "withheld": False,
+                "pretended": False,
             }
         ]
 

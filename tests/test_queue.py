@@ -139,7 +139,8 @@ class TestRequest:
             "route": ["memory"],
             "language": "en",
             "withheld": False,
-            "created_at": NOW,
+            "pretended": False,
+            "queued_at": NOW,
             "claimed_at": None,
         }
         assert PhoneChallenge.objects.get().code_digest == ""
@@ -702,6 +703,29 @@ class TestDiscretion:
         for step, pair in enumerate(zip(known, unknown, strict=True)):
             assert pair[0] == pair[1], step
 
+    @pytest.mark.parametrize("works", [True, False], ids=["unknown-first", "known-first"])
+    def test_s11_how_far_a_worker_is_shows_nowhere(self, walk, works):
+        """As if the provider of one of them were slow, or the worker had died."""
+        assert walk(self.KNOWN, works=not works) == walk(self.UNKNOWN, works=works)
+
+    def test_s11_a_worker_that_died_shows_nowhere(self, look, post, clock):
+        asked = [post("request", phone=each) for each in (self.KNOWN, self.UNKNOWN)]
+        challenges = [each.json()["challenge"] for each in asked]
+        PendingDelivery.objects.filter(withheld=False).update(claimed_at=NOW)
+        work()
+        clock.shift(SWEEP_AGE.total_seconds() + 1)
+        assert sweep_deliveries(timezone.now()) == 1
+        known, unknown = (look(each) for each in challenges)
+        assert {**known, "challenge": "", "phone": ""} == {**unknown, "challenge": "", "phone": ""}
+        assert DeliveryAttempt.objects.filter(outcome="uncertain").count() == 1
+
+    def test_the_code_that_a_worker_sends_logs_in(self, post, look):
+        challenge = post("request", phone=self.KNOWN).json()["challenge"]
+        before = look(challenge)
+        assert work() == [True]
+        assert look(challenge) == before
+        assert post("confirm", challenge=challenge, code=local.outbox[-1].code).status_code == 200
+
     @pytest.mark.parametrize("error", ["ProviderUnavailable", "DeliveryUncertain", "a mistake"])
     def test_a_provider_in_trouble_tells_nothing(self, walk, phone_otp, error):
         phone_otp(PROVIDERS=fakes.providers(texts={"error": error}))
@@ -843,12 +867,20 @@ class TestSweep:
         assert work() == [False]
         assert local.outbox == []
 
-    def test_a_queue_that_is_out_of_reach_closes_it(self, ask, look, phone_otp):
+    def test_while_the_queue_is_out_of_reach_it_goes_on_waiting(self, ask, look, phone_otp):
         challenge = ask()
         phone_otp(DISPATCH=fakes_queue.BROKEN)
         assert sweep_queue(NOW + QUEUE_AGE + SECOND) == 0
-        assert look(challenge)["state"] == "failed"
-        assert work() == [False]
+        assert look(challenge)["state"] == "sending"
+        phone_otp(DISPATCH=fakes_queue.PATH)
+        keys.clear()
+        assert sweep_queue(NOW + 2 * (QUEUE_AGE + SECOND)) == 1
+        assert work() == [True]
+
+    def test_what_was_put_in_again_a_moment_ago_is_left_alone(self, ask):
+        ask()
+        later = NOW + QUEUE_AGE + SECOND
+        assert [sweep_queue(later), sweep_queue(later + SECOND)] == [1, 0]
 
     def test_however_many_there_are(self, ask):
         ask()

@@ -8,12 +8,14 @@ a block from BEGIN to COMMIT with an INSERT, UPDATE or DELETE in it, or one of t
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from rest_framework.authtoken.models import Token
 
 from django_phone_otp.models import PhoneLedger, UserPhone
@@ -79,7 +81,7 @@ def challenge(post):
 @pytest.fixture
 def user():
     user = get_user_model().objects.create_user("somebody")
-    UserPhone.objects.create(user=user, phone=PHONE)
+    UserPhone.objects.create(user=user, phone=PHONE, verified_at=timezone.now() - timedelta(days=1))
     return user
 
 

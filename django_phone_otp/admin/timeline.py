@@ -191,7 +191,7 @@ def _tell_pending(pending: PendingDelivery) -> Happening:
         (_("withheld"), _("Yes") if pending.withheld else ""),
     ]
     return Happening(
-        at=pending.claimed_at or pending.created_at,
+        at=pending.claimed_at or pending.queued_at,
         title=_("Being sent") if pending.claimed_at else _("Waits for a worker"),
         tone=DOUBT,
         facts=_list(facts),

@@ -6,8 +6,10 @@ Providers are called outside transactions; what came of it is written in one.
 import logging
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
@@ -107,6 +109,16 @@ def withhold(
     return _record(challenge, shown, [attempt], settings, pending)
 
 
+def pretend(challenge: PhoneChallenge, account: Account, settings: Settings) -> None:
+    """Show a message that a worker will send, or withhold, as one that went out. Writes.
+
+    SECURITY: while sign-up is closed. All that can be seen from outside is written by the request,
+    for known and unknown phones alike; how long a worker takes, or that it died, shows nowhere.
+    """
+    code = _issue(challenge, _invent(account, settings), settings)
+    PhoneChallenge.primary().record_code(challenge, code)
+
+
 def close_delivery(pending: PendingDelivery, outcome: DeliveryOutcome, detail: str) -> bool:
     """Close a delivery of which nobody will tell more; say whether it was still as it was read.
 
@@ -114,24 +126,23 @@ def close_delivery(pending: PendingDelivery, outcome: DeliveryOutcome, detail: s
     lives.
     """
     challenge, challenges = pending.challenge, PhoneChallenge.primary()
-    if pending.withheld:
-        outcome = DeliveryOutcome.WITHHELD
-    with atomic_for(challenge):
-        challenges.mark_failed(challenge, account=pending.account)
-        if not PendingDelivery.primary().close(pending):
-            transaction.set_rollback(True, using=challenges.db)
-            return False
-        _note(
-            DeliveryAttempt(
-                challenge=challenge,
-                account=pending.account,
-                channel=challenge.channel,
-                outcome=outcome,
-                detail=detail,
-                duration_ms=0,
-            )
-        )
-    return True
+    # Of one that is uncertain somebody was asked.
+    account = pending.only_account if outcome is DeliveryOutcome.UNCERTAIN else ""
+    attempt = DeliveryAttempt(
+        challenge=challenge,
+        account=account,
+        channel=challenge.channel,
+        outcome=DeliveryOutcome.WITHHELD if pending.withheld else outcome,
+        detail=detail,
+        duration_ms=0,
+    )
+    with suppress(PhoneChallenge.DoesNotExist), atomic_for(challenge):
+        challenges.mark_failed(challenge, account=account)
+        _note(attempt)
+        if PendingDelivery.primary().close(pending):
+            return True
+        transaction.set_rollback(True, using=challenges.db)
+    return False
 
 
 def _level(shown: Delivery, settings: Settings) -> Delivery:
@@ -161,7 +172,9 @@ def _record(
     challenges = PhoneChallenge.primary()
     denial = None
     with atomic_for(challenge):
-        if shown.consequence and not shown.can_be_answered:
+        if pending and pending.pretended:
+            challenges.fill_in(challenge.pk, **_keep_hidden(_issue(challenge, shown, settings)))
+        elif shown.consequence and not shown.can_be_answered:
             challenges.mark_failed(challenge, account=shown.account.alias)
             denial = Denial(shown.consequence.refusal, shown.retry_after_seconds)
         elif not challenges.record_code(challenge, _issue(challenge, shown, settings)):
@@ -172,6 +185,12 @@ def _record(
         if pending:
             PendingDelivery.primary().close(pending)
     return denial
+
+
+def _keep_hidden(code: IssuedCode) -> dict[str, Any]:
+    """Choose of a code what cannot be seen from outside."""
+    hidden = ("code_digest", "account", "provider", "provider_ref", "custody")
+    return {name: getattr(code, name) for name in hidden}
 
 
 def _note(attempt: DeliveryAttempt) -> None:

@@ -27,6 +27,8 @@ from .limits import Denial
 
 logger = logging.getLogger(__name__)
 
+WRONG_SETTINGS = "the site's settings are wrong"
+
 QUEUES = {
     "tasks": "django_phone_otp.queues.tasks.TasksQueue",
     "celery": "django_phone_otp.queues.celery.CeleryQueue",
@@ -77,12 +79,12 @@ def deliver_pending(key: int) -> bool:
     What a worker does. Sends, costs money, writes; call it outside transactions. What comes of it
     is in the attempts, whatever it is: nothing has to be done again.
     """
-    now = timezone.now()
+    # First, for it may raise: what is not taken another worker can make.
+    settings, now = conf.read(), timezone.now()
     pending = _claim(key, now)
     if pending is None:
         return False
-    challenge, settings = pending.challenge, conf.read()
-    if challenge.state_at(now) not in OPEN_STATES:
+    if pending.challenge.state_at(now) not in OPEN_STATES:
         close_delivery(pending, DeliveryOutcome.UNAVAILABLE, "too late: nobody waits for it")
         return False
     try:
@@ -93,7 +95,7 @@ def deliver_pending(key: int) -> bool:
     except ImproperlyConfigured as error:
         # A request tells it to the site; here nobody is there who could be told.
         log_event(logger, Event.QUEUE_MISCONFIGURED, reason=error)
-        close_delivery(pending, DeliveryOutcome.MISCONFIGURED, "the site's settings are wrong")
+        close_delivery(pending, DeliveryOutcome.MISCONFIGURED, WRONG_SETTINGS)
         return False
     return True
 

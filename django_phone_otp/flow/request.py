@@ -6,6 +6,7 @@ from datetime import timedelta
 from re import compile as regex
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError
 from django.utils import timezone, translation
 from django.views.decorators.debug import sensitive_variables
@@ -23,10 +24,10 @@ from .captcha import refuse_robot, refuse_robot_again
 from .client import UNKNOWN_CLIENT, Client
 from .deliveries import REFUSALS
 from .discretion import is_discreet, level_state
-from .dispatch import dispatch, withhold
+from .dispatch import close_delivery, dispatch, pretend, withhold
 from .hooks import Decision, decide_about_message, may_sign_up
 from .limits import Denial
-from .queue import load_queue, put_in_queue
+from .queue import WRONG_SETTINGS, Queue, load_queue, put_in_queue
 from .recognition import digest_client, digest_request, find_repeated
 from .users import is_known
 
@@ -385,17 +386,17 @@ def _send(
     is_wanted = not discreet or _is_wanted(challenge, settings)
     queue = None if is_awaited else load_queue(settings)
     pending = _new_pending(challenge, route, is_wanted=is_wanted, is_queued=queue is not None)
+    if queue and pending:
+        pending.pretended = discreet
     denial = admit(challenge, number, client, settings, device=device, pending=pending)
     if denial:
         return _refuse(denial)
     # Before the provider is asked: how long it takes would show in the answer.
     wait = limits.seconds_until_send(challenge.counter, settings, timezone.now())
     if queue and pending:
-        denial = put_in_queue(pending, queue)
-        if denial is None:
-            challenge.state = State.SENDING
+        denial = _hand_over(pending, queue, route[0], settings)
     elif is_wanted:
-        denial = dispatch(challenge, route, settings, discreet=discreet, pending=pending)
+        denial = _dispatch(challenge, route, settings, discreet=discreet, pending=pending)
     else:
         denial = withhold(challenge, route, settings, pending=pending)
     if denial:
@@ -424,6 +425,40 @@ def _new_pending(
         withheld=not is_wanted,
         claimed_at=None if is_queued else timezone.now(),
     )
+
+
+def _hand_over(
+    pending: PendingDelivery, queue: Queue, account: Account, settings: Settings
+) -> Denial | None:
+    """Put a delivery into the queue; its challenge then says what the person will be sent."""
+    challenge = pending.challenge
+    if pending.pretended:
+        pretend(challenge, account, settings)
+        return put_in_queue(pending, queue)
+    denial = put_in_queue(pending, queue)
+    if denial is None:
+        challenge.state = State.SENDING
+        challenge.channel = account.provider.channel
+        challenge.custody = account.provider.custody
+        challenge.code_length = account.code_length(settings)
+    return denial
+
+
+def _dispatch(
+    challenge: PhoneChallenge,
+    route: Sequence[Account],
+    settings: Settings,
+    *,
+    discreet: bool,
+    pending: PendingDelivery | None,
+) -> Denial | None:
+    """Send at once; a resend that the site's settings keep from being sent is over."""
+    try:
+        return dispatch(challenge, route, settings, discreet=discreet, pending=pending)
+    except ImproperlyConfigured:
+        if pending:
+            close_delivery(pending, DeliveryOutcome.MISCONFIGURED, WRONG_SETTINGS)
+        raise
 
 
 def _is_wanted(challenge: PhoneChallenge, settings: Settings) -> bool:

@@ -13,7 +13,7 @@ from ..choices import OPEN_STATES, DeliveryOutcome
 from ..events import Event, log_event
 from ..models import DeliveryAttempt, PendingDelivery, PhoneChallenge
 from .dispatch import close_delivery
-from .queue import load_queue, put_in_queue
+from .queue import load_queue
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ SWEEP_AGE = timedelta(minutes=2)
 # Longer than a worker lets a delivery wait that has nothing else to do.
 QUEUE_AGE = timedelta(minutes=1)
 # No index knows what is *sending*: it costs each login less to look back here, by the time alone.
-LOOK_BACK = timedelta(hours=1)
+LOOK_BACK = timedelta(minutes=15)
 BATCH_SIZE = 500
 
 HAS_ENDED = "the process that was sending it has ended"
@@ -50,16 +50,23 @@ def sweep_queue(now: datetime, *, age: timedelta = QUEUE_AGE) -> int:
     """Put in again what no worker has taken; give the number. Writes.
 
     The queue may have lost it; where it is only slow, one of the two is made. What has become too
-    late for anybody is closed.
+    late for anybody is closed. While the queue is out of reach the rest goes on waiting.
     """
     queue = load_queue(conf.read())
+    has_workers = queue is not None
     waiting = PendingDelivery.primary().unclaimed(now - age).select_related("challenge")
     count = 0
     for pending in _in_batches(waiting):
-        if queue is None or pending.challenge.state_at(now) not in OPEN_STATES:
+        if not has_workers or pending.challenge.state_at(now) not in OPEN_STATES:
             close_delivery(pending, DeliveryOutcome.UNAVAILABLE, "no worker took it in time")
-        elif put_in_queue(pending, queue) is None:
-            count += 1
+        elif queue and PendingDelivery.primary().queue_again(pending, now):
+            try:
+                queue.put(pending.pk)
+            except Exception as error:  # noqa: BLE001 (each queue has errors of its own)
+                log_event(logger, Event.QUEUE_UNAVAILABLE, error=type(error).__name__)
+                queue = None  # the next sweep tries again
+            else:
+                count += 1
     return count
 
 

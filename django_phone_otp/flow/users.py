@@ -46,17 +46,18 @@ def spend_challenge(challenge: PhoneChallenge) -> Login | None:
     """
     settings = conf.read()
     challenges = PhoneChallenge.primary()
-    has_owner = not settings.user_phone_field
-    # Part of the transaction in which a door logs in: what fails here takes all of it back.
-    with transaction.atomic(using=challenges.db, savepoint=False):
+    # Part of the transaction in which a door logs in: what fails here takes all of it back, but for
+    # a hook that raises `PermissionDenied`, which Django takes for a refusal.
+    has_hook = settings.signup_hook is not None
+    with transaction.atomic(using=challenges.db, savepoint=has_hook):
         # A write comes first: SQLite lets none that follows a read wait for its turn.
-        if not spend(challenge, Purpose.LOGIN, settings, for_owner=has_owner):
+        if not spend(challenge, Purpose.LOGIN, settings, for_owner=not settings.user_phone_field):
             return None
-        known = _find_user(challenge.phone, settings)
+        known, is_noted = _find_owner(challenge, settings)
         if known is None and not may_sign_up(challenge, settings):
             return None
         user, created = (known, False) if known else _create_user(challenge.phone, settings)
-        if known is None or not has_owner:  # not noted yet
+        if not is_noted:
             challenges.filter(pk=challenge.pk).update(user=user)
         return None if opens_too_much(challenge, user) else Login(user, created)
 
@@ -93,6 +94,19 @@ def spend(
     if happened:
         challenge.spent_at = now
     return happened
+
+
+def _find_owner(
+    challenge: PhoneChallenge, settings: Settings
+) -> tuple[AbstractBaseUser | None, bool]:
+    """Find whose phone it is, and say whether spending the challenge has noted so.
+
+    A parallel login may have made the user in between.
+    """
+    if settings.user_phone_field:
+        return _find_user(challenge.phone, settings), False
+    owned = UserPhone.primary().of_phone(challenge.phone)
+    return (owned.user, owned.verified_at < challenge.created_at) if owned else (None, False)
 
 
 def _find_user(phone: str, settings: Settings) -> AbstractBaseUser | None:

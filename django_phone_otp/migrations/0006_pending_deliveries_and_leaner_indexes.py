@@ -25,10 +25,11 @@ class Migration(migrations.Migration):
                 ("route", models.JSONField(default=list, verbose_name="route")),
                 ("language", models.CharField(max_length=35, verbose_name="language")),
                 ("withheld", models.BooleanField(default=False, verbose_name="withheld")),
+                ("pretended", models.BooleanField(default=False, verbose_name="shown as sent")),
                 (
-                    "created_at",
+                    "queued_at",
                     models.DateTimeField(
-                        default=django.utils.timezone.now, editable=False, verbose_name="created"
+                        default=django.utils.timezone.now, editable=False, verbose_name="queued"
                     ),
                 ),
                 ("claimed_at", models.DateTimeField(blank=True, null=True, verbose_name="taken")),
@@ -51,6 +52,19 @@ class Migration(migrations.Migration):
             model_name="phonechallenge",
             name="phone_otp_challenge_state",
         ),
+        migrations.AddConstraint(
+            model_name="phonechallenge",
+            constraint=models.UniqueConstraint(
+                fields=("public_id",), name="phone_otp_challenge_public_id"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="phonechallenge",
+            constraint=models.UniqueConstraint(
+                fields=("request_digest",), name="phone_otp_challenge_request"
+            ),
+        ),
+        # After the constraints: nothing equal can come in between.
         migrations.AlterField(
             model_name="phonechallenge",
             name="public_id",
@@ -65,17 +79,5 @@ class Migration(migrations.Migration):
             model_name="phonechallenge",
             name="request_digest",
             field=models.CharField(editable=False, max_length=64, null=True),
-        ),
-        migrations.AddConstraint(
-            model_name="phonechallenge",
-            constraint=models.UniqueConstraint(
-                fields=("public_id",), name="phone_otp_challenge_public_id"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="phonechallenge",
-            constraint=models.UniqueConstraint(
-                fields=("request_digest",), name="phone_otp_challenge_request"
-            ),
         ),
     ]

@@ -189,6 +189,26 @@ class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
             **changes,
         }
 
+    @compiled_update()
+    def fill_in(
+        self,
+        pk: int,
+        *,
+        code_digest: str,
+        account: str,
+        provider: str,
+        provider_ref: str,
+        custody: Custody,
+    ) -> Update:
+        """Take over a code in the place of one that was pretended; nothing of it shows."""
+        return self.filter(pk=pk, state__in=OPEN_STATES), {
+            "code_digest": code_digest,
+            "account": account,
+            "provider": provider,
+            "provider_ref": provider_ref,
+            "custody": custody,
+        }
+
     def mark_failed(self, challenge: "PhoneChallenge", *, account: str) -> bool:
         """Note that nothing went out, by which account at last; an earlier code stays as it is."""
         waiting = self.filter(pk=challenge.pk, state=State.SENDING, code_digest="")

@@ -37,7 +37,12 @@ class PendingDeliveryQuerySet(models.QuerySet["PendingDelivery"]):
 
     def unclaimed(self, before: datetime) -> "PendingDeliveryQuerySet":
         """Choose those that were put into a queue before, and that nobody has taken."""
-        return self.filter(claimed_at__isnull=True, created_at__lt=before)
+        return self.filter(claimed_at__isnull=True, queued_at__lt=before)
+
+    def queue_again(self, pending: "PendingDelivery", now: datetime) -> bool:
+        """Note that a delivery is put in again; say whether nobody else did, or has taken it."""
+        found = self.filter(pk=pending.pk, queued_at=pending.queued_at, claimed_at__isnull=True)
+        return bool(found.update(queued_at=now))
 
     def abandoned(self, before: datetime) -> "PendingDeliveryQuerySet":
         """Choose those that somebody has taken before, and of which nothing was heard since."""
@@ -48,7 +53,9 @@ class PendingDelivery(models.Model):
     """One delivery on its way, and all that a worker has to know to make it; never a code.
 
     `route` are the aliases of the accounts to try, in order, and `language` that of the text. Of
-    what is `withheld` nothing is sent: it only looks the same from outside.
+    what is `withheld` nothing is sent: it only looks the same from outside. What is `pretended`
+    shows as sent from the start, and nothing that a worker writes shows. `queued_at` is when it was
+    put into the queue, the last time where that was done again.
     """
 
     challenge = models.ForeignKey(
@@ -60,7 +67,8 @@ class PendingDelivery(models.Model):
     route = models.JSONField(_("route"), default=list)
     language = models.CharField(_("language"), max_length=35)
     withheld = models.BooleanField(_("withheld"), default=False)
-    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    pretended = models.BooleanField(_("shown as sent"), default=False)
+    queued_at = models.DateTimeField(_("queued"), default=timezone.now, editable=False)
     claimed_at = models.DateTimeField(_("taken"), null=True, blank=True)
 
     objects = PendingDeliveryQuerySet.as_manager()
@@ -78,6 +86,6 @@ class PendingDelivery(models.Model):
         return cls.objects.using(router.db_for_write(cls))
 
     @property
-    def account(self) -> str:
+    def only_account(self) -> str:
         """Give the alias of the account that is asked, where there is but one; empty otherwise."""
         return self.route[0] if len(self.route) == 1 else ""

@@ -105,7 +105,7 @@ def clean_up(cluster: Cluster) -> None:
     """Sweep as cron does, with more time between than there was: what is lost is put in again."""
     wait_until_settled()
     waiting = PendingDelivery.objects.filter(claimed_at=None)
-    waiting.update(created_at=F("created_at") - timedelta(minutes=1))
+    waiting.update(queued_at=F("queued_at") - timedelta(minutes=1))
     print("\n", cluster.run("phone_otp_sweep"))
     wait_until(lambda: not waiting.exists(), "workers take what was put in again")
     wait_until_settled()

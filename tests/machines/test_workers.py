@@ -99,9 +99,7 @@ class Visitor:
 def sweep_later(cluster: Cluster, *, minutes: float) -> list[str]:
     """Sweep as it would be done after some time; give what the command says."""
     age = timedelta(minutes=minutes)
-    PendingDelivery.objects.update(
-        created_at=F("created_at") - age, claimed_at=F("claimed_at") - age
-    )
+    PendingDelivery.objects.update(queued_at=F("queued_at") - age, claimed_at=F("claimed_at") - age)
     return cluster.run("phone_otp_sweep").splitlines()
 
 
