@@ -2,8 +2,8 @@
 
 A batch is a few statements on at most `batch_size` rows, in a transaction of its own that is short
 on whatever machine (`Pace`): nobody waits long for it, and a purge that is stopped leaves whole
-rows behind. Rows never become Python
-objects here, unless the site has rows of its own that refer to them.
+rows behind. Rows never become Python objects here, unless the site has rows of its own that refer
+to them.
 """
 
 import time
