@@ -10,10 +10,12 @@ import pytest
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
+from django.utils import timezone
 
 from django_phone_otp.choices import Span
+from django_phone_otp.flow.dispatch import close_delivery
 from django_phone_otp.flow.health import Comparison, Share, Trouble
-from django_phone_otp.flow.traffic import STATE_KEY
+from django_phone_otp.flow.traffic import STATE_KEY, count_traffic
 from django_phone_otp.models import (
     AccountLedger,
     PendingDelivery,
@@ -65,7 +67,7 @@ def write_days(sent: int, verified: int, **columns: Any) -> None:
 def make_pending(challenge: PhoneChallenge, age: timedelta, **columns: Any) -> PendingDelivery:
     """Store a delivery that was put into the queue so long ago."""
     return PendingDelivery.objects.create(
-        challenge=challenge, route=["memory"], language="en", created_at=NOW - age, **columns
+        challenge=challenge, route=["memory"], language="en", queued_at=NOW - age, **columns
     )
 
 
@@ -318,6 +320,16 @@ def test_json_tells_the_tries_of_each_account():
     ]
 
 
+@pytest.mark.parametrize("outcome", ["unavailable", "misconfigured"])
+def test_what_no_account_was_asked_for_is_held_against_none(outcome):
+    cache.delete(STATE_KEY)
+    challenge = make_challenge(NOW - LAST, make_ledger(HOUR), region="RU", account="memory")
+    assert close_delivery(make_pending(challenge, NOW - LAST), outcome, "no worker took it")
+    assert run_json()["deliveries"] == [
+        {"account": "memory", "tried": 1, "failed": 0, "tried_before": 0, "failed_before": 0}
+    ]
+
+
 # Whether breakers can be seen
 
 
@@ -379,6 +391,16 @@ def test_what_is_due_is_counted_first():
     make_challenge(NOW - LAST, make_ledger(HOUR), region="RU", account="memory")
     told = run_json()
     assert told["problems"] == []
+    assert told["conversions"][0]["sent"] == 1
+
+
+def test_an_hour_counted_just_before_its_answers_came_in_is_counted_again(clock):
+    make_challenge(timedelta(minutes=38), make_ledger(HOUR), region="RU", account="memory")
+    clock.shift(timedelta(minutes=14))
+    count_traffic(timezone.now())
+    clock.shift(timedelta(minutes=6))
+    told = run_json()
+    assert (told["since"], told["problems"]) == ("2026-03-01T11:00:00+00:00", [])
     assert told["conversions"][0]["sent"] == 1
 
 

@@ -306,6 +306,8 @@ class TestDetails:
             (DeliveryOutcome.OVER_BUDGET, 0),
             (DeliveryOutcome.PHONE_OVER_BUDGET, 0),
             (DeliveryOutcome.UNCERTAIN, 0),  # as the sweep notes it
+            (DeliveryOutcome.UNAVAILABLE, 0),  # no worker took it
+            (DeliveryOutcome.MISCONFIGURED, 0),
         ],
     )
     def test_who_was_not_asked_took_no_time(self, outcome, milliseconds):
@@ -314,10 +316,19 @@ class TestDetails:
         assert total().answer_ms.count == 0
         assert total().outcomes == {outcome: 1}
 
-    def test_the_time_until_a_timeout_is_an_answer_too(self):
-        deliver(ask(outcome=None), DeliveryOutcome.UNCERTAIN, duration_ms=70_000)
+    @pytest.mark.parametrize(
+        ("outcome", "milliseconds", "bucket"),
+        [
+            (DeliveryOutcome.UNCERTAIN, 70_000, "above"),
+            (DeliveryOutcome.UNAVAILABLE, 1, "10"),
+            (DeliveryOutcome.MISCONFIGURED, 1, "10"),
+            (DeliveryOutcome.REJECTED, 0, "10"),
+        ],
+    )
+    def test_the_time_until_an_error_is_an_answer_too(self, outcome, milliseconds, bucket):
+        deliver(ask(outcome=None), outcome, duration_ms=milliseconds)
         count_traffic(LATER)
-        assert total().details["answer_ms"] == {"above": 1}
+        assert total().details["answer_ms"] == {bucket: 1}
 
     @pytest.mark.parametrize(
         ("seconds", "bucket"), [(-1, "2"), (2, "2"), (3, "3"), (41, "50"), (1_201, "above")]
@@ -666,6 +677,16 @@ class TestTwoCounts:
         assert count_traffic(NOW + MINUTE).gave_way
         assert {key[1] for key in counted()} == {"late"}
 
+    def test_a_slice_whose_hour_gives_way_is_counted_by_the_next(self):
+        ask(NOW)
+        count_traffic(NOW + 31 * MINUTE)
+        ask(NOW, account="late")
+        TrafficCount.objects.filter(span=Span.HOUR).update(counted_at=NOW + 63 * MINUTE)
+        assert count_traffic(NOW + 62 * MINUTE).gave_way
+        assert (funnel(), funnel(total(Span.SLICE))) == ((1, 1, 0, 0), (1, 1, 0, 0))
+        assert count_traffic(NOW + 64 * MINUTE).is_complete
+        assert (funnel(), funnel(total(Span.SLICE))) == ((2, 2, 0, 0), (2, 2, 0, 0))
+
     @pytest.mark.parametrize("table", ["phone_otp_trafficcount", "phone_otp_trafficsource"])
     def test_a_deadlock_gives_way_and_leaves_what_was_there(self, table, caplog):
         ask(NOW)
@@ -811,9 +832,7 @@ def reads() -> Iterator[Reads]:
 class TestSlices:
     """A challenge is read a few times while it is young, however many there are before it."""
 
-    def test_a_slice_is_counted_again_when_it_is_twice_as_old_and_when_its_hour_settles(
-        self, reads
-    ):
+    def test_a_slice_is_counted_when_it_is_twice_as_old_answered_and_settled(self, reads):
         ask(NOW)
         ages = []
         for minutes in range(5, 256, 5):
@@ -821,7 +840,24 @@ class TestSlices:
             count_traffic(NOW + minutes * MINUTE)
             if NOW in reads.starts:
                 ages.append(minutes)
-        assert ages == [5, 10, 20, 40, 80, 160, 240]
+        assert ages == [5, 10, 20, 40, 75, 150, 240]
+
+    @pytest.mark.parametrize(("minutes", "is_counted"), [(74, False), (75, True), (120, True)])
+    def test_a_quarter_of_an_hour_after_its_hour_a_slice_is_counted(
+        self, reads, minutes, is_counted
+    ):
+        ask(NOW + 22 * MINUTE)
+        count_traffic(NOW + 73 * MINUTE)
+        reads.starts.clear()
+        count_traffic(NOW + minutes * MINUTE)
+        assert (NOW + 20 * MINUTE in reads.starts) is is_counted
+
+    def test_what_was_counted_after_that_waits_until_it_is_twice_as_old(self, reads):
+        ask(NOW + 22 * MINUTE)
+        count_traffic(NOW + 75 * MINUTE)
+        reads.starts.clear()
+        count_traffic(NOW + 120 * MINUTE)
+        assert NOW + 20 * MINUTE not in reads.starts
 
     def test_while_it_goes_on_it_is_counted_each_time(self, reads):
         ask(NOW)

@@ -29,6 +29,12 @@ NOT_ASKED = (
     DeliveryOutcome.OVER_BUDGET,
     DeliveryOutcome.PHONE_OVER_BUDGET,
 )
+# What a delivery is closed with that no provider has answered: it is noted as having taken no time.
+CLOSED_AS = (
+    DeliveryOutcome.UNCERTAIN,
+    DeliveryOutcome.UNAVAILABLE,
+    DeliveryOutcome.MISCONFIGURED,
+)
 _KEY_OF_CHALLENGE = ("challenge__account", "challenge__channel", "challenge__region")
 
 
@@ -157,9 +163,8 @@ def _login_bound() -> Case:
 def _answer_bound() -> Case:
     """Give the bound under which the time counts that the provider took to answer."""
     known = [When(duration_ms__lte=bound, then=Value(str(bound))) for bound in ANSWER_BOUNDS_MS]
-    # The sweep notes a delivery whose worker died as one that took no time.
-    is_swept = Q(outcome=DeliveryOutcome.UNCERTAIN, duration_ms=0)
-    is_unknown = Q(outcome__in=NOT_ASKED) | is_swept
+    is_closed = Q(outcome__in=CLOSED_AS, duration_ms=0)
+    is_unknown = Q(outcome__in=NOT_ASKED) | is_closed
     return Case(When(is_unknown, then=Value("")), *known, default=Value(ABOVE))
 
 

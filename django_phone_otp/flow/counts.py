@@ -24,7 +24,9 @@ from .tallies import Adder, add_up
 
 logger = logging.getLogger(__name__)
 
-# After the end of an hour: codes have expired by then, and so have those of all resends.
+# After the end of an hour: whoever asked in it has logged in by then, or will not.
+ANSWERING = timedelta(minutes=15)
+# After it too: codes have expired by then, and so have those of all resends.
 SETTLING = timedelta(hours=3)
 # The worst of each stretch, of each kind. More than a report shows: what is bad in many need not be
 # among the very worst of any.

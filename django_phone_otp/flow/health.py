@@ -25,14 +25,13 @@ from ..conf import Settings
 from ..models import AccountLedger, PendingDelivery, TrafficCount
 from .accounts import list_entries
 from .breakers import MAX_OPEN_SECONDS, read_breakers
+from .counts import ANSWERING
 from .hours import HOUR, Stretch, hour_of, zone
 from .inspection import find_problems
 from .sweep import LOOK_BACK, QUEUE_AGE, SWEEP_AGE, find_abandoned
 from .tallies import NO_TRIES
 
 DAYS_COUNT = 7  # before today, that an hour is compared with
-# After the end of an hour: whoever asked in it has logged in by then, or will not.
-ANSWERING = timedelta(minutes=15)
 # So many logins are to be expected, and none of them coming is no chance: it is 1 to e²⁰.
 EXPECTED_LOGINS_COUNT = 20
 CERTAINTY = 1.96  # standard deviations: 95 %

@@ -1,10 +1,10 @@
 """Traffic: what became of challenges, counted as they grow older and kept when they go. Layer 4.
 
 Time is counted in slices of five minutes. A slice is counted whenever it is twice as old as when it
-was counted last, and a last time when its hour *settles*: nothing can change in it any more. So
-each challenge is read a few times while it is young, and no count reads an old one. Only the worst
-sources of a day are looked for among its challenges, once, as an hour keeps none that is bad all
-day and never among its worst.
+was counted last, once the answers of its hour have come in, and a last time when its hour
+*settles*: nothing can change in it any more. So each challenge is read a few times while it is
+young, and no count reads an old one. Only the worst sources of a day are looked for among its
+challenges, once, as an hour keeps none that is bad all day and never among its worst.
 """
 
 import logging
@@ -22,6 +22,7 @@ from ..events import Event, log_event
 from ..models import PhoneChallenge, TrafficCount, TrafficSource
 from .census import count_challenges, find_sources
 from .counts import (
+    ANSWERING,
     SETTLING,
     GaveWay,
     add_up_parts,
@@ -197,9 +198,7 @@ def _count_open_slices(counted: Counted, now: datetime) -> Iterator[Counted]:
     while due:
         slice_ = due.pop(0)
         hour = _cut(hour_of(slice_.start), since)
-        _count(Span.SLICE, slice_, now)
-        with replacing(Span.HOUR, hour, now):
-            _add_up_hour(hour, now)
+        _count_open(slice_, hour, now)
         hours.add(hour)
         seen = [known.get(each.start, each.start) for each in due]
         yield Counted(
@@ -210,8 +209,13 @@ def _count_open_slices(counted: Counted, now: datetime) -> Iterator[Counted]:
 
 
 def _is_due(slice_: Stretch, counted_at: datetime | None, now: datetime) -> bool:
-    """Say whether an open slice was not complete when it was counted, or is twice as old by now."""
+    """Say whether an open slice was not complete when it was counted, or is twice as old by now.
+
+    Or whether the answers of its hour have come in since: then `flow.health` looks at the hour.
+    """
     if counted_at is None or counted_at < slice_.end + ARRIVING:
+        return True
+    if counted_at < hour_of(slice_.start).end + ANSWERING <= now:
         return True
     return now - slice_.start >= 2 * (counted_at - slice_.start)
 
@@ -263,6 +267,18 @@ def _count(span: Span, stretch: Stretch, now: datetime) -> None:
     sums, scopes = count_challenges(stretch)
     with replacing(span, stretch, now):
         insert(span, stretch, now, sums, scopes)
+
+
+def _count_open(slice_: Stretch, hour: Stretch, now: datetime) -> None:
+    """Count a slice and add up its hour, in one transaction.
+
+    A slice that is counted is not looked at for a while: its hour would lack it for as long.
+    """
+    sums, scopes = count_challenges(slice_)
+    with replacing(Span.SLICE, slice_, now):
+        insert(Span.SLICE, slice_, now, sums, scopes)
+        with replacing(Span.HOUR, hour, now):
+            _add_up_hour(hour, now)
 
 
 def _add_up_hour(hour: Stretch, now: datetime) -> None:

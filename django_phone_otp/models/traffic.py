@@ -1,6 +1,7 @@
-"""Traffic: what happened in an hour or a day, counted once and kept when challenges go. Layer 3.
+"""Traffic: what happened in slices, hours and days, counted and kept when challenges go. Layer 3.
 
-The dashboard and the alarms of cron read these rows and no challenge. `flow.traffic` writes them.
+The dashboard and the alarms of cron read hours and days, and no challenge. `flow.traffic` writes
+them all.
 """
 
 from typing import Any
@@ -18,8 +19,8 @@ class TrafficCount(models.Model):
     upon a code asked for at 12:58 counts for 12 o'clock. `account` is empty where no account was
     come to. A challenge counts once, at the account of its last delivery; what `details` says of
     deliveries counts at each account that was asked. `details` is written and read by
-    `flow.tallies`. A row without account, channel and region counts nothing: it marks that the hour
-    or day was counted, and knows the sum.
+    `flow.tallies`. A row without account, channel and region counts nothing: it marks that the
+    slice, hour or day was counted, and knows the sum.
     """
 
     span = models.CharField(_("span"), max_length=8, choices=Span.listed)
@@ -54,7 +55,7 @@ class TrafficCount(models.Model):
 
 
 class TrafficSource(models.Model):
-    """Where the messages of an hour or day went that logged nobody in: the worst alone.
+    """Where the messages of a slice, hour or day went that logged nobody in: the worst alone.
 
     `scope` is a network of addresses, or the digits that ten thousand neighbouring numbers share.
     """
