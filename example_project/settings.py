@@ -137,6 +137,7 @@ if PHONE_OTP["DISPATCH"] == "tasks":
     TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 CELERY_BROKER_URL = os.environ.get("EXAMPLE_BROKER", "redis://127.0.0.1:6379/0")
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 2}
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # it would tell these settings
 
 # phone: one line for each event, `event key=value`, on the terminal.
 LOGGING = {

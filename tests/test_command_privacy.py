@@ -55,7 +55,11 @@ KEPT_INSIDE = {
         "previous_provider_ref": "stands in the deliveries",
     },
     DeliveryAttempt: {"id": "nothing names it", "challenge_id": "it stands in its challenge"},
-    PendingDelivery: {"id": "nothing names it", "challenge_id": "it stands in its challenge"},
+    PendingDelivery: {
+        "id": "nothing names it",
+        "challenge_id": "it stands in its challenge",
+        "pretended": "a digest of nothing",
+    },
     ConfirmAttempt: {"id": "nothing names it", "challenge_id": "it stands in its challenge"},
     GuardObjection: {"id": "nothing names it", "challenge_id": "it stands in its challenge"},
     PhoneLedger: {
@@ -248,7 +252,6 @@ class TestExport:
                 "route": ["memory"],
                 "language": "en",
                 "withheld": False,
-                "pretended": False,
             }
         ]
 

@@ -138,14 +138,6 @@ UPDATES: list[tuple[type[models.Model], str, dict[str, Any]]] = [
     (PhoneChallenge, "_replace_code", {**CODE, "code_length": 0}),
     (PhoneChallenge, "_replace_code", {**CODE, "code_length": 4}),
     (PhoneChallenge, "_replace_code", {**CODE, "code_length": 6}),
-    (
-        PhoneChallenge,
-        "fill_in",
-        {
-            name: CODE[name]
-            for name in ("code_digest", "account", "provider", "provider_ref", "custody")
-        },
-    ),
     (PhoneLedger, "replace", {"revision": 0, "disabled_at": None, "sends": [1.5, 2.25]}),
     (PhoneLedger, "replace", {"revision": 0, "account_sends": {"a'b": [1.5]}}),
     (DeviceLedger, "replace", {"revision": 0, "last_sent_at": NOW, "failures": []}),

@@ -25,7 +25,8 @@ from django_phone_otp.phone import parse
 from tests.conftest import PHONE
 from tests.redis_server import RedisServer
 
-pytestmark = pytest.mark.django_db
+# A Redis of our own is there for some Pythons alone, and says the same on every Django.
+pytestmark = [*[pytest.mark.django_db], pytest.mark.long]
 
 LOCMEM = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 TABLE = {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "counters"}

@@ -464,6 +464,7 @@ STAYS_ENGLISH = {
     ("door.py", "JSON parse error - "): "DRF says it so; Python's words follow, in English",
     ("flow/accounts.py", ": regions must be a list of texts"): "as ImproperlyConfigured, of a row",
     ("flow/budgets.py", "a call of this phone is awaited already"): "a `detail`",
+    ("flow/queue.py", "no account of the route has room"): "a `detail`",
     ("flow/queue.py", "no account of the route is in use"): "a `detail`",
     ("flow/queue.py", "the queue is out of reach"): "a `detail`",
     ("flow/queue.py", "the site's settings are wrong"): "a `detail`",

@@ -16,6 +16,7 @@ from django.utils import timezone, translation
 
 from django_phone_otp import conf, signals
 from django_phone_otp.choices import State
+from django_phone_otp.codes import matches_any
 from django_phone_otp.exceptions import ChannelNotOffered
 from django_phone_otp.flow import (
     Client,
@@ -139,7 +140,7 @@ class TestRequest:
             "route": ["memory"],
             "language": "en",
             "withheld": False,
-            "pretended": False,
+            "pretended": "",
             "queued_at": NOW,
             "claimed_at": None,
         }
@@ -718,6 +719,50 @@ class TestDiscretion:
         known, unknown = (look(each) for each in challenges)
         assert {**known, "challenge": "", "phone": ""} == {**unknown, "challenge": "", "phone": ""}
         assert DeliveryAttempt.objects.filter(outcome="uncertain").count() == 1
+
+    def test_the_account_is_chosen_by_the_request(self, post, look, phone_otp, clock):
+        """Another one's code would have another length than is shown, and other tries."""
+        accounts = fakes.accounts(long={"PHONE_DAILY_LIMIT": 1}, short={"kind": "FakeCall"})
+        phone_otp(PROVIDERS=accounts, RESEND_WAITS=[0])
+        post("request", phone=self.KNOWN)
+        shown = post("request", phone=self.KNOWN).json()
+        work()
+        assert shown["code_length"] == 4
+        challenge = PhoneChallenge.objects.get(public_id=shown["challenge"])
+        assert (challenge.attempts_left, challenge.account) == (3, "short")
+
+    def test_where_no_account_has_room_nothing_goes_out(self, post, phone_otp):
+        accounts = fakes.accounts(only={"PHONE_DAILY_LIMIT": 1})
+        phone_otp(PROVIDERS=accounts, RESEND_WAITS=[0])
+        for _ in range(2):
+            post("request", phone=self.KNOWN)
+        work()
+        assert sorted(outcomes()) == [
+            ("over_budget", "no account of the route has room"),
+            ("sent", ""),
+        ]
+
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["in-order", "the-second-first"])
+    def test_of_two_messages_on_their_way_both_codes_count(self, post, phone_otp, order):
+        phone_otp(RESEND_WAITS=[0])
+        challenge = post("request", phone=self.KNOWN).json()["challenge"]
+        post("resend", challenge=challenge)
+        waiting = list(keys)
+        for each in order:
+            assert deliver_pending(waiting[each])
+        codes = [each.code for each in local.outbox]
+        found = PhoneChallenge.objects.get()
+        bound_to, digests = found.bound_to, found.valid_digests(NOW)
+        assert [matches_any(code, digests, bound_to=bound_to) for code in codes] == [True, True]
+
+    def test_a_queue_out_of_reach_leaves_it_failed(self, post, look, phone_otp):
+        phone_otp(DISPATCH=fakes_queue.BROKEN)
+        for phone in (self.KNOWN, self.UNKNOWN):
+            refused = post("request", phone=phone).json()
+            assert (refused["code"], look(refused["challenge"])["state"]) == (
+                "delivery_failed",
+                "failed",
+            )
 
     def test_the_code_that_a_worker_sends_logs_in(self, post, look):
         challenge = post("request", phone=self.KNOWN).json()["challenge"]

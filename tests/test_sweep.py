@@ -9,7 +9,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from django_phone_otp.choices import State
-from django_phone_otp.flow import request_code, resend_code
+from django_phone_otp.flow import request_code, resend_code, sweep
 from django_phone_otp.flow.sweep import sweep_deliveries
 from django_phone_otp.models import DeliveryAttempt, PhoneChallenge
 from django_phone_otp.providers.base import Started, StartRequest
@@ -108,3 +108,25 @@ def test_the_command_says_how_many(abandoned, clock):
 def test_the_command_takes_no_negative_age():
     with pytest.raises(CommandError, match="--older-than must not be negative"):
         call_command("phone_otp_sweep", "--older-than=-1")
+
+
+def test_how_far_it_looks_back_follows_from_time_and_number(abandoned, monkeypatch):
+    monkeypatch.setattr(sweep, "LOOK_BACK_COUNT", 1)
+    later = NOW + timedelta(hours=2)
+    newer = [
+        PhoneChallenge(
+            phone=PHONE,
+            ledger=abandoned.ledger,
+            attempts_left=5,
+            code_length=6,
+            channel="sms",
+            custody="local",
+            state=State.CANCELLED,
+            created_at=later,
+            expires_at=later,
+        )
+        for _ in range(2)
+    ]
+    PhoneChallenge.objects.bulk_create(newer)
+    assert sweep_deliveries(later) == 0
+    assert sweep_deliveries(later, look_back=timedelta(hours=2)) == 1

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
@@ -109,14 +108,39 @@ def withhold(
     return _record(challenge, shown, [attempt], settings, pending)
 
 
-def pretend(challenge: PhoneChallenge, account: Account, settings: Settings) -> None:
+def pretend(pending: PendingDelivery, route: Sequence[Account], settings: Settings) -> None:
     """Show a message that a worker will send, or withhold, as one that went out. Writes.
 
     SECURITY: while sign-up is closed. All that can be seen from outside is written by the request,
-    for known and unknown phones alike; how long a worker takes, or that it died, shows nowhere.
+    for known and unknown phones alike; how long a worker takes, or that it died, shows nowhere. So
+    the account is chosen here, and its budgets are taken: by another one the code might have
+    another length than is shown, and other tries.
     """
+    challenge, account = pending.challenge, route[0]
+    is_withheld, pending.route = pending.withheld, []
+    for account in Breakers(route).walk(is_withheld=is_withheld):
+        if take_from_budgets(account, challenge, settings, is_withheld=is_withheld) is None:
+            pending.route = [account.alias]
+            break
     code = _issue(challenge, _invent(account, settings), settings)
-    PhoneChallenge.primary().record_code(challenge, code)
+    pending.pretended = code.code_digest
+    with atomic_for(challenge):
+        PhoneChallenge.primary().record_code(challenge, code)
+        pending.save(update_fields=["route", "pretended"])
+
+
+def send_pretended(pending: PendingDelivery, account: Account, settings: Settings) -> None:
+    """Send what shows as sent already. Sends, costs money, writes; nothing of it shows."""
+    challenge = pending.challenge
+    breakers = Breakers([account])
+    delivery = _deliver(account, challenge, settings, discreet=True)
+    breakers.note(account, delivery.outcome)
+    with atomic_for(challenge):
+        if delivery.can_be_answered:
+            code = _issue(challenge, _level(delivery, settings), settings)
+            PhoneChallenge.primary().fill_in(challenge.pk, pending.pretended, code)
+        _note(describe(delivery, challenge))
+        PendingDelivery.primary().close(pending)
 
 
 def close_delivery(pending: PendingDelivery, outcome: DeliveryOutcome, detail: str) -> bool:
@@ -172,9 +196,7 @@ def _record(
     challenges = PhoneChallenge.primary()
     denial = None
     with atomic_for(challenge):
-        if pending and pending.pretended:
-            challenges.fill_in(challenge.pk, **_keep_hidden(_issue(challenge, shown, settings)))
-        elif shown.consequence and not shown.can_be_answered:
+        if shown.consequence and not shown.can_be_answered:
             challenges.mark_failed(challenge, account=shown.account.alias)
             denial = Denial(shown.consequence.refusal, shown.retry_after_seconds)
         elif not challenges.record_code(challenge, _issue(challenge, shown, settings)):
@@ -185,12 +207,6 @@ def _record(
         if pending:
             PendingDelivery.primary().close(pending)
     return denial
-
-
-def _keep_hidden(code: IssuedCode) -> dict[str, Any]:
-    """Choose of a code what cannot be seen from outside."""
-    hidden = ("code_digest", "account", "provider", "provider_ref", "custody")
-    return {name: getattr(code, name) for name in hidden}
 
 
 def _note(attempt: DeliveryAttempt) -> None:

@@ -28,7 +28,7 @@ from .breakers import MAX_OPEN_SECONDS, read_breakers
 from .counts import ANSWERING
 from .hours import HOUR, Stretch, hour_of, zone
 from .inspection import find_problems
-from .sweep import LOOK_BACK, QUEUE_AGE, SWEEP_AGE, find_abandoned
+from .sweep import QUEUE_AGE, SWEEP_AGE, find_abandoned
 from .tallies import NO_TRIES
 
 DAYS_COUNT = 7  # before today, that an hour is compared with
@@ -373,7 +373,7 @@ def _tell_since(problem: str, ledger: AccountLedger | None) -> str:
 def _examine_deliveries(now: datetime) -> Iterator[Problem]:
     before = now - SWEEP_AGE
     pending = PendingDelivery.primary()
-    count = find_abandoned(before - LOOK_BACK, before)[:MAX_COUNTED].count()
+    count = find_abandoned(before)[:MAX_COUNTED].count()
     count += pending.abandoned(before)[:MAX_COUNTED].count()
     if count:
         words = ngettext(

@@ -42,7 +42,7 @@ EXPORTED: Mapping[type[models.Model], Sequence[str]] = {
         *("created_at", "account", "provider", "channel", "outcome", "detail", "provider_ref"),
         *("cost", "currency", "duration_ms"),
     ),
-    PendingDelivery: (*("queued_at", "claimed_at", "route", "language", "withheld", "pretended"),),
+    PendingDelivery: (*("queued_at", "claimed_at", "route", "language", "withheld"),),
     ConfirmAttempt: ("created_at", "refusal", "ip", "user_agent"),
     GuardObjection: ("created_at", "guard", "blocked", "detail"),
     PhoneLedger: (

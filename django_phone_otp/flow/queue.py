@@ -22,7 +22,7 @@ from ..models import PendingDelivery, PhoneChallenge
 from ..phone import parse
 from .accounts import Account, find_accounts, find_test_phone
 from .discretion import is_discreet
-from .dispatch import close_delivery, dispatch, withhold
+from .dispatch import close_delivery, dispatch, send_pretended, withhold
 from .limits import Denial
 
 logger = logging.getLogger(__name__)
@@ -114,8 +114,14 @@ def _claim(key: int, now: datetime) -> PendingDelivery | None:
 def _deliver(pending: PendingDelivery, settings: Settings) -> None:
     challenge = pending.challenge
     route = _read_route(pending, settings)
-    if not route:
+    if pending.pretended and route and not pending.withheld:
+        send_pretended(pending, route[0], settings)
+    elif pending.pretended and not pending.route:
+        close_delivery(pending, DeliveryOutcome.OVER_BUDGET, "no account of the route has room")
+    elif not route:
         close_delivery(pending, DeliveryOutcome.MISCONFIGURED, "no account of the route is in use")
+    elif pending.pretended:
+        close_delivery(pending, DeliveryOutcome.WITHHELD, "")
     elif pending.withheld:
         withhold(challenge, route, settings, pending=pending)
     else:

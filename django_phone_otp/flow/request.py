@@ -386,15 +386,13 @@ def _send(
     is_wanted = not discreet or _is_wanted(challenge, settings)
     queue = None if is_awaited else load_queue(settings)
     pending = _new_pending(challenge, route, is_wanted=is_wanted, is_queued=queue is not None)
-    if queue and pending:
-        pending.pretended = discreet
     denial = admit(challenge, number, client, settings, device=device, pending=pending)
     if denial:
         return _refuse(denial)
     # Before the provider is asked: how long it takes would show in the answer.
     wait = limits.seconds_until_send(challenge.counter, settings, timezone.now())
     if queue and pending:
-        denial = _hand_over(pending, queue, route[0], settings)
+        denial = _hand_over(pending, queue, route, settings, discreet=discreet)
     elif is_wanted:
         denial = _dispatch(challenge, route, settings, discreet=discreet, pending=pending)
     else:
@@ -428,15 +426,24 @@ def _new_pending(
 
 
 def _hand_over(
-    pending: PendingDelivery, queue: Queue, account: Account, settings: Settings
+    pending: PendingDelivery,
+    queue: Queue,
+    route: Sequence[Account],
+    settings: Settings,
+    *,
+    discreet: bool,
 ) -> Denial | None:
     """Put a delivery into the queue; its challenge then says what the person will be sent."""
     challenge = pending.challenge
-    if pending.pretended:
-        pretend(challenge, account, settings)
-        return put_in_queue(pending, queue)
+    if discreet:
+        pretend(pending, route, settings)
+        denial = put_in_queue(pending, queue)
+        if denial and PhoneChallenge.primary().retract(challenge.pk, pending.pretended):
+            challenge.state = State.FAILED
+        return denial
     denial = put_in_queue(pending, queue)
     if denial is None:
+        account = route[0]
         challenge.state = State.SENDING
         challenge.channel = account.provider.channel
         challenge.custody = account.provider.custody

@@ -21,8 +21,9 @@ logger = logging.getLogger(__name__)
 SWEEP_AGE = timedelta(minutes=2)
 # Longer than a worker lets a delivery wait that has nothing else to do.
 QUEUE_AGE = timedelta(minutes=1)
-# No index knows what is *sending*: it costs each login less to look back here, by the time alone.
-LOOK_BACK = timedelta(minutes=15)
+# No index knows what is *sending*: it costs each login less to look back here. As far as both say.
+LOOK_BACK = timedelta(hours=1)
+LOOK_BACK_COUNT = 50_000
 BATCH_SIZE = 500
 
 HAS_ENDED = "the process that was sending it has ended"
@@ -41,9 +42,8 @@ def sweep_deliveries(
     before = now - age
     pending = PendingDelivery.primary().abandoned(before).select_related("challenge")
     closed = sum(_close(each) for each in _in_batches(pending))
-    return closed + sum(
-        _sweep(each) for each in _in_batches(find_abandoned(before - look_back, before))
-    )
+    abandoned = find_abandoned(before, look_back=look_back)
+    return closed + sum(_sweep(each) for each in _in_batches(abandoned))
 
 
 def sweep_queue(now: datetime, *, age: timedelta = QUEUE_AGE) -> int:
@@ -70,9 +70,15 @@ def sweep_queue(now: datetime, *, age: timedelta = QUEUE_AGE) -> int:
     return count
 
 
-def find_abandoned(since: datetime, before: datetime) -> QuerySet[PhoneChallenge]:
+def find_abandoned(
+    before: datetime, *, look_back: timedelta = LOOK_BACK
+) -> QuerySet[PhoneChallenge]:
     """Choose the challenges that were being sent by requests themselves."""
-    return PhoneChallenge.primary().abandoned(since, before).filter(pending_deliveries=None)
+    challenges = PhoneChallenge.primary()
+    times = challenges.order_by("-created_at").values_list("created_at", flat=True)
+    reached = times[LOOK_BACK_COUNT : LOOK_BACK_COUNT + 1].first()
+    found = challenges.abandoned(before).filter(pending_deliveries=None)
+    return found.filter(created_at__gte=min(before - look_back, reached)) if reached else found
 
 
 def _in_batches(rows: QuerySet[Row]) -> Iterator[Row]:

@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
                 ("route", models.JSONField(default=list, verbose_name="route")),
                 ("language", models.CharField(max_length=35, verbose_name="language")),
                 ("withheld", models.BooleanField(default=False, verbose_name="withheld")),
-                ("pretended", models.BooleanField(default=False, verbose_name="shown as sent")),
+                ("pretended", models.CharField(blank=True, editable=False, max_length=96)),
                 (
                     "queued_at",
                     models.DateTimeField(

@@ -86,10 +86,9 @@ class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
         """Choose those that take an answer now."""
         return self.filter(state__in=OPEN_STATES, expires_at__gt=now, attempts_left__gt=0)
 
-    def abandoned(self, since: datetime, before: datetime) -> "PhoneChallengeQuerySet":
-        """Choose those whose first delivery began between, and of which nothing was heard."""
-        sending = self.filter(state=State.SENDING, code_digest="")
-        return sending.filter(created_at__gte=since, created_at__lt=before)
+    def abandoned(self, before: datetime) -> "PhoneChallengeQuerySet":
+        """Choose those whose first delivery began before, and of which nothing was heard since."""
+        return self.filter(state=State.SENDING, code_digest="", created_at__lt=before)
 
     def awaiting_call_beside(
         self, challenge: "PhoneChallenge", now: datetime
@@ -189,25 +188,23 @@ class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
             **changes,
         }
 
-    @compiled_update()
-    def fill_in(
-        self,
-        pk: int,
-        *,
-        code_digest: str,
-        account: str,
-        provider: str,
-        provider_ref: str,
-        custody: Custody,
-    ) -> Update:
-        """Take over a code in the place of one that was pretended; nothing of it shows."""
-        return self.filter(pk=pk, state__in=OPEN_STATES), {
-            "code_digest": code_digest,
-            "account": account,
-            "provider": provider,
-            "provider_ref": provider_ref,
-            "custody": custody,
-        }
+    def fill_in(self, pk: int, pretended: str, code: "IssuedCode") -> bool:
+        """Put a code in the place of the digest that was pretended for it, whatever came since."""
+        is_open = self.filter(pk=pk, state__in=OPEN_STATES)
+        newest = is_open.filter(code_digest=pretended)
+        if newest.update(code_digest=code.code_digest, provider_ref=code.provider_ref):
+            return True
+        judge = code.provider_ref if code.custody == Custody.REMOTE else ""
+        before = is_open.filter(previous_code_digest=pretended)
+        return bool(
+            before.update(previous_code_digest=code.code_digest, previous_provider_ref=judge)
+        )
+
+    def retract(self, pk: int, pretended: str) -> bool:
+        """Note that what was pretended went nowhere, where no earlier code counts."""
+        found = self.filter(pk=pk, code_digest=pretended, previous_code_digest="")
+        waiting = found.filter(state__in=OPEN_STATES, previous_provider_ref="")
+        return bool(waiting.update(state=State.FAILED, code_digest=""))
 
     def mark_failed(self, challenge: "PhoneChallenge", *, account: str) -> bool:
         """Note that nothing went out, by which account at last; an earlier code stays as it is."""

@@ -9,6 +9,7 @@ from django.db import models, router
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from ..codes import MAX_DIGEST_LENGTH
 from ..statements import Update, compiled_update
 from .challenge import PhoneChallenge
 
@@ -53,9 +54,10 @@ class PendingDelivery(models.Model):
     """One delivery on its way, and all that a worker has to know to make it; never a code.
 
     `route` are the aliases of the accounts to try, in order, and `language` that of the text. Of
-    what is `withheld` nothing is sent: it only looks the same from outside. What is `pretended`
-    shows as sent from the start, and nothing that a worker writes shows. `queued_at` is when it was
-    put into the queue, the last time where that was done again.
+    what is `withheld` nothing is sent: it only looks the same from outside. With `pretended` it
+    shows as sent from the start, and nothing that a worker writes shows: that is the digest of no
+    code, which its challenge has in the place of the one to come. `queued_at` is when it was put
+    into the queue, the last time where that was done again.
     """
 
     challenge = models.ForeignKey(
@@ -67,7 +69,7 @@ class PendingDelivery(models.Model):
     route = models.JSONField(_("route"), default=list)
     language = models.CharField(_("language"), max_length=35)
     withheld = models.BooleanField(_("withheld"), default=False)
-    pretended = models.BooleanField(_("shown as sent"), default=False)
+    pretended = models.CharField(max_length=MAX_DIGEST_LENGTH, blank=True, editable=False)
     queued_at = models.DateTimeField(_("queued"), default=timezone.now, editable=False)
     claimed_at = models.DateTimeField(_("taken"), null=True, blank=True)
 
