@@ -26,7 +26,7 @@ from tests.conftest import PHONE
 from tests.redis_server import RedisServer
 
 # A Redis of our own is there for some Pythons alone, and says the same on every Django.
-pytestmark = [*[pytest.mark.django_db], pytest.mark.long]
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 LOCMEM = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 TABLE = {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "counters"}
