@@ -139,7 +139,7 @@ def send_pretended(pending: PendingDelivery, account: Account, settings: Setting
         if delivery.can_be_answered:
             code = _issue(challenge, _level(delivery, settings), settings)
             PhoneChallenge.primary().fill_in(challenge.pk, pending.pretended, code)
-        _note(describe(delivery, challenge))
+        note_attempt(describe(delivery, challenge))
         PendingDelivery.primary().close(pending)
 
 
@@ -162,7 +162,7 @@ def close_delivery(pending: PendingDelivery, outcome: DeliveryOutcome, detail: s
     )
     with suppress(PhoneChallenge.DoesNotExist), atomic_for(challenge):
         challenges.mark_failed(challenge, account=account)
-        _note(attempt)
+        note_attempt(attempt)
         if PendingDelivery.primary().close(pending):
             return True
         transaction.set_rollback(True, using=challenges.db)
@@ -203,13 +203,13 @@ def _record(
             # Answered or cancelled while we were sending.
             denial = Denial(Refusal.CHALLENGE_CLOSED)
         for attempt in attempts:
-            _note(attempt)
+            note_attempt(attempt)
         if pending:
             PendingDelivery.primary().close(pending)
     return denial
 
 
-def _note(attempt: DeliveryAttempt) -> None:
+def note_attempt(attempt: DeliveryAttempt) -> None:
     """Store an attempt and have listeners hear of it, unless nobody was to be asked."""
     using = PhoneChallenge.primary().db
     attempt.save(force_insert=True, using=using)

@@ -8,11 +8,11 @@ from typing import TypeVar
 from django.db import transaction
 from django.db.models import QuerySet
 
-from .. import conf, signals
+from .. import conf
 from ..choices import OPEN_STATES, DeliveryOutcome
 from ..events import Event, log_event
 from ..models import DeliveryAttempt, PendingDelivery, PhoneChallenge
-from .dispatch import close_delivery
+from .dispatch import close_delivery, note_attempt
 from .queue import load_queue
 
 logger = logging.getLogger(__name__)
@@ -102,21 +102,16 @@ def _sweep(challenge: PhoneChallenge) -> bool:
         # Its worker may have come back at this moment.
         if not challenges.mark_failed(challenge, account=challenge.account):
             return False
-        attempt = DeliveryAttempt.objects.using(challenges.db).create(
-            challenge=challenge,
-            account=challenge.account,
-            provider=challenge.provider,
-            channel=challenge.channel,
-            outcome=DeliveryOutcome.UNCERTAIN,
-            detail=HAS_ENDED,
-            duration_ms=0,
-        )
-        signals.send_after_commit(
-            signals.delivery_failed,
-            sender=PhoneChallenge,
-            using=challenges.db,
-            challenge=challenge,
-            delivery=attempt,
+        note_attempt(
+            DeliveryAttempt(
+                challenge=challenge,
+                account=challenge.account,
+                provider=challenge.provider,
+                channel=challenge.channel,
+                outcome=DeliveryOutcome.UNCERTAIN,
+                detail=HAS_ENDED,
+                duration_ms=0,
+            )
         )
     log_event(logger, Event.DELIVERY_SWEPT, challenge=challenge.pk)
     return True
