@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from .. import conf
-from ..choices import Channel, Refusal
+from ..choices import Channel, Custody, Refusal
 from ..conf import Settings
 from ..door import Door, log_in, tell_refused
 from ..events import Event, log_event
@@ -102,7 +102,7 @@ class SendCodeView(LifePOSDoor):
         )
         if asked.challenge is None:
             return refuse(asked.refusal, asked.retry_after_seconds)
-        if asked.challenge.awaits_call:
+        if asked.challenge.custody == Custody.PRESENCE:
             # An answer without a body cannot say which number to call.
             log_event(logger, Event.LIFEPOS_WITHOUT_CODE, account=asked.challenge.account)
             return refuse(Refusal.DELIVERY_FAILED)

@@ -4,7 +4,7 @@ import pytest
 
 from django_phone_otp.models import PhoneChallenge, PhoneLedger, UserPhone
 from django_phone_otp.providers import local
-from tests import fakes
+from tests import fakes, fakes_queue
 from tests.conftest import PHONE
 from tests.lifepos.conftest import told
 
@@ -60,6 +60,11 @@ def test_a_number_to_call_cannot_be_told_here(send, phone_otp, caplog):
     phone_otp(PROVIDERS=fakes.providers(calls={"kind": "FakePresence"}))
     assert told(send(phone=PHONE)) == (500, "NotificationsAreOutOfService", "delivery_failed")
     assert "lifepos_without_code account=calls" in caplog.messages
+
+
+def test_neither_can_one_that_a_worker_will_be_told(send, phone_otp):
+    phone_otp(PROVIDERS=fakes.providers(calls={"kind": "FakePresence"}), DISPATCH=fakes_queue.PATH)
+    assert told(send(phone=PHONE)) == (500, "NotificationsAreOutOfService", "delivery_failed")
 
 
 def test_a_phone_of_a_region_that_is_not_served_is_refused(send, phone_otp):
