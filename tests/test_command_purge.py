@@ -124,7 +124,7 @@ class TestTerminal:
         call_command("phone_otp_count_traffic", stdout=StringIO())
         # The sweeps, the count of a slice in which nothing happens, and one question for rows of
         # each kind.
-        with django_assert_num_queries(31) as captured:
+        with django_assert_num_queries(32) as captured:
             run()
         assert not [each for each in captured.captured_queries if "COUNT(*)" in each["sql"]]
 
