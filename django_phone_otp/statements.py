@@ -48,7 +48,8 @@ class Place(models.Expression):
         """
         if value is None and not self.output_field.null:
             raise ValueError(f"{self.name} is None.")
-        return self.output_field.get_db_prep_save(value, connection)
+        prepared = self.output_field.get_prep_value(value)
+        return self.output_field.get_db_prep_value(prepared, connection, prepared=True)
 
 
 @dataclass(frozen=True, slots=True)
