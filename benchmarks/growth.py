@@ -91,7 +91,7 @@ def purge_all(batch_size: int) -> tuple[Any, list[float], float]:
     transactions, purged = Transactions(connection), Purged()
     began = time.monotonic()
     with connection.execute_wrapper(transactions):
-        for purged in purge(conf.read(), timezone.now(), batch_size=batch_size):  # noqa: B007
+        for purged in purge(conf.read(), timezone.now(), batch_size=batch_size):  # noqa: B007 (the last is given)
             pass
     return purged, transactions.times_ms, time.monotonic() - began
 

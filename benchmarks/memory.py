@@ -36,7 +36,7 @@ SITE = "app, metrics"  # with prometheus_client where it is installed
 
 def tell(text: str) -> None:
     """Say what happens."""
-    print(text, flush=True)  # noqa: T201
+    print(text, flush=True)  # noqa: T201 (it is a program)
 
 
 def measure(application: Application, count: int) -> Iterator[float]:

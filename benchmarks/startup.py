@@ -60,7 +60,7 @@ FIGURES = ("cpu_ms", "wall_ms", "rss", "own", "rss_after", "own_after")
 
 def tell(text: str) -> None:
     """Say what happens."""
-    print(text, flush=True)  # noqa: T201
+    print(text, flush=True)  # noqa: T201 (it is a program)
 
 
 class Sites:

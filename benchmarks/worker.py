@@ -248,4 +248,4 @@ def report_start(site: str, database: dict[str, Any], number: int, began: float)
     elif site != "allauth":
         sign_in_with_password(application)
     after = {f"{name}_after": held for name, held in read_memory().items()}
-    print(json.dumps(took | after))  # noqa: T201
+    print(json.dumps(took | after))  # noqa: T201 (its parent reads it)

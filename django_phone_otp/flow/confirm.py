@@ -75,9 +75,9 @@ def _is_too_early(challenge: PhoneChallenge, settings: Settings, now: datetime) 
 
     No try is taken then. SECURITY: while sign-up is closed one is: only a known phone has a worker.
     """
-    is_known = bool(challenge.valid_digests(now) or challenge.judges(now))
-    is_sending = challenge.state == State.SENDING
-    return is_sending and not is_known and not is_discreet(challenge.purpose, settings)
+    if challenge.state != State.SENDING or is_discreet(challenge.purpose, settings):
+        return False
+    return not (challenge.valid_digests(now) or challenge.judges(now))
 
 
 @sensitive_variables("code")

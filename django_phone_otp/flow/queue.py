@@ -114,14 +114,14 @@ def _claim(key: int, now: datetime) -> PendingDelivery | None:
 def _deliver(pending: PendingDelivery, settings: Settings) -> None:
     challenge = pending.challenge
     route = _read_route(pending, settings)
-    if pending.pretended and route and not pending.withheld:
-        send_pretended(pending, route[0], settings)
-    elif pending.pretended and not pending.route:
+    if not pending.route:  # `pretend` found no room
         close_delivery(pending, DeliveryOutcome.OVER_BUDGET, "no account of the route has room")
     elif not route:
         close_delivery(pending, DeliveryOutcome.MISCONFIGURED, "no account of the route is in use")
-    elif pending.pretended:
+    elif pending.pretended and pending.withheld:
         close_delivery(pending, DeliveryOutcome.WITHHELD, "")
+    elif pending.pretended:
+        send_pretended(pending, route[0], settings)
     elif pending.withheld:
         withhold(challenge, route, settings, pending=pending)
     else:
