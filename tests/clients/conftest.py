@@ -6,6 +6,7 @@ with its name; a curl client needs curl, the others a runtime, which `tox run -e
 
 import os
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -43,7 +44,12 @@ KEYS: dict[str, Any] = {
 @dataclass(frozen=True)
 class Site:
     url: str
-    notes_file: Path
+    folder: Path
+
+    def forget(self) -> None:
+        """Forget what was asked, and what the server has counted of it."""
+        self._notes_file.unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "cache", ignore_errors=True)
 
     def notes(self, path: str = "") -> list[dict[str, Any]]:
         """Give what the server saw of the API, or of one of its addresses."""
@@ -56,8 +62,12 @@ class Site:
             assert time.monotonic() < deadline, self._read()
             time.sleep(0.02)
 
+    @property
+    def _notes_file(self) -> Path:
+        return self.folder / "notes"
+
     def _read(self) -> list[dict[str, Any]]:
-        return witness.read_notes(self.notes_file)
+        return witness.read_notes(self._notes_file)
 
 
 def _start(folder: Path, **keys: Any) -> Iterator[Site]:
@@ -68,7 +78,7 @@ def _start(folder: Path, **keys: Any) -> Iterator[Site]:
         # Its own two seconds are those between two looks at a challenge.
         patch.setenv("GUNICORN_CMD_ARGS", "--keep-alive 30")
         with running_site(folder / "log", "tests.clients.settings", **KEYS, **keys) as running:
-            yield Site(f"http://127.0.0.1:{running.port}", folder / "notes")
+            yield Site(f"http://127.0.0.1:{running.port}", folder)
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +89,7 @@ def running(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def site(running: Site, transactional_db: None) -> Site:
     """Give a site that nobody has asked yet."""
-    running.notes_file.unlink(missing_ok=True)
+    running.forget()
     return running
 
 

@@ -18,3 +18,10 @@ REST_FRAMEWORK = {
 }
 TEMPLATES[0]["DIRS"] = [Path(os.environ[SITE], "templates")]
 STATICFILES_DIRS = [Path(os.environ[SITE], "static")]
+# Both processes of the server count an account's failures alike, and a test begins without any.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": Path(os.environ[SITE], "cache"),
+    }
+}
