@@ -78,4 +78,4 @@ class ProviderAccount(models.Model):
     @classmethod
     def primary(cls) -> ProviderAccountQuerySet:
         """Give the rows as the database for writing has them: a replica may be behind."""
-        return cls.objects.using(router.db_for_write(cls))
+        return ProviderAccountQuerySet(cls, using=router.db_for_write(cls))

@@ -82,7 +82,7 @@ class AccountLedger(models.Model):
     @classmethod
     def primary(cls) -> AccountLedgerQuerySet:
         """Give the rows as the database for writing has them: a replica may be behind."""
-        return cls.objects.using(router.db_for_write(cls))
+        return AccountLedgerQuerySet(cls, using=router.db_for_write(cls))
 
     def kept_options(self, made_for: Mapping[str, Any]) -> dict[str, Any]:
         """Open what was kept for an account with these options; empty when there is nothing.

@@ -35,4 +35,4 @@ class BlockedPrefix(models.Model):
     @classmethod
     def primary(cls) -> models.QuerySet["BlockedPrefix"]:
         """Give the rows as the database for writing has them: a replica may be behind."""
-        return cls.objects.using(router.db_for_write(cls))
+        return models.QuerySet(cls, using=router.db_for_write(cls))

@@ -85,7 +85,7 @@ class PendingDelivery(models.Model):
     @classmethod
     def primary(cls) -> PendingDeliveryQuerySet:
         """Give the rows as the database for writing has them: a replica may be behind."""
-        return cls.objects.using(router.db_for_write(cls))
+        return PendingDeliveryQuerySet(cls, using=router.db_for_write(cls))
 
     @property
     def only_account(self) -> str:

@@ -51,7 +51,7 @@ class TrafficCount(models.Model):
     @classmethod
     def primary(cls) -> models.QuerySet[Any]:
         """Give the rows as the database for writing has them: a replica may be behind."""
-        return cls.objects.using(router.db_for_write(cls))
+        return models.QuerySet(cls, using=router.db_for_write(cls))
 
 
 class TrafficSource(models.Model):
@@ -82,4 +82,4 @@ class TrafficSource(models.Model):
     @classmethod
     def primary(cls) -> models.QuerySet[Any]:
         """Give the rows as the database for writing has them: a replica may be behind."""
-        return cls.objects.using(router.db_for_write(cls))
+        return models.QuerySet(cls, using=router.db_for_write(cls))
