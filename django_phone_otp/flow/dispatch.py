@@ -26,6 +26,7 @@ from .accounts import Account
 from .breakers import Breakers
 from .budgets import take_from_budgets
 from .deliveries import CONSEQUENCES, Delivery, deliver, describe
+from .discretion import is_discreet
 from .limits import Denial
 from .transactions import atomic_for
 
@@ -37,17 +38,33 @@ def dispatch(
     route: Sequence[Account],
     settings: Settings,
     *,
-    discreet: bool,
+    is_wanted: bool,
     pending: PendingDelivery | None = None,
 ) -> Denial | None:
-    """Send one code for a challenge. Sends, costs money, writes; call it outside transactions.
+    """Send one code for a challenge, or withhold it where there is nobody who may have it.
 
-    Goes along the route until one account has taken the message, or may have. Gives None then, if
-    the code can be answered; `challenge` shows the new state. Gives the denial when nothing went
-    out, or nothing that could be answered. With `discreet` whatever happens looks like a message
-    that went out, as `withhold` does, and one account is asked: a resend goes on to the next. Only
-    the attempts tell the truth, to operators. A `pending` delivery is over then.
+    Gives None when the code can be answered, or has to look so; `challenge` shows the new state.
+    Gives the denial when nothing went out, or nothing that could be answered. A `pending` delivery
+    is over then. Sends, costs money, writes; call it outside transactions.
     """
+    if is_wanted:
+        return _send(challenge, route, settings, pending)
+    return _withhold(challenge, route, settings, pending)
+
+
+def _send(
+    challenge: PhoneChallenge,
+    route: Sequence[Account],
+    settings: Settings,
+    pending: PendingDelivery | None,
+) -> Denial | None:
+    """Go along the route until one account has taken the message, or may have.
+
+    Where it is to be discreet, whatever happens looks like a message that went out, as `_withhold`
+    does, and one account is asked: a resend goes on to the next. Only the attempts tell the truth,
+    to operators.
+    """
+    discreet = is_discreet(challenge.purpose, settings)
     breakers = Breakers(route)
     deliveries: list[Delivery] = []
     for account in breakers.walk():
@@ -86,14 +103,13 @@ def _deliver(
         )
 
 
-def withhold(
+def _withhold(
     challenge: PhoneChallenge,
     route: Sequence[Account],
     settings: Settings,
-    *,
-    pending: PendingDelivery | None = None,
+    pending: PendingDelivery | None,
 ) -> Denial | None:
-    """Do all that a discreet `dispatch` does, but send nothing.
+    """Do all that a discreet `_send` does, but send nothing.
 
     SECURITY: for unknown phones while sign-up is closed. State, body and number of queries are the
     same, and no answer matches: there is a digest, of nothing.

@@ -21,8 +21,7 @@ from ..loading import load_class
 from ..models import PendingDelivery, PhoneChallenge
 from ..phone import parse
 from .accounts import Account, find_accounts, find_test_phone
-from .discretion import is_discreet
-from .dispatch import close_delivery, dispatch, send_pretended, withhold
+from .dispatch import close_delivery, dispatch, send_pretended
 from .limits import Denial
 
 logger = logging.getLogger(__name__)
@@ -112,7 +111,6 @@ def _claim(key: int, now: datetime) -> PendingDelivery | None:
 
 
 def _deliver(pending: PendingDelivery, settings: Settings) -> None:
-    challenge = pending.challenge
     route = _read_route(pending, settings)
     if not pending.route:  # `pretend` found no room
         close_delivery(pending, DeliveryOutcome.OVER_BUDGET, "no account of the route has room")
@@ -122,11 +120,10 @@ def _deliver(pending: PendingDelivery, settings: Settings) -> None:
         close_delivery(pending, DeliveryOutcome.WITHHELD, "")
     elif pending.pretended:
         send_pretended(pending, route[0], settings)
-    elif pending.withheld:
-        withhold(challenge, route, settings, pending=pending)
     else:
-        discreet = is_discreet(challenge.purpose, settings)
-        dispatch(challenge, route, settings, discreet=discreet, pending=pending)
+        dispatch(
+            pending.challenge, route, settings, is_wanted=not pending.withheld, pending=pending
+        )
 
 
 def _read_route(pending: PendingDelivery, settings: Settings) -> Sequence[Account]:

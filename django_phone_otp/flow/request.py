@@ -24,7 +24,7 @@ from .captcha import refuse_robot, refuse_robot_again
 from .client import UNKNOWN_CLIENT, Client
 from .deliveries import REFUSALS
 from .discretion import is_discreet, level_state
-from .dispatch import close_delivery, dispatch, pretend, withhold
+from .dispatch import close_delivery, dispatch, pretend
 from .hooks import Decision, decide_about_message, may_sign_up
 from .limits import Denial
 from .queue import WRONG_SETTINGS, Queue, load_queue, put_in_queue
@@ -273,7 +273,11 @@ def send_through(
 def find_challenge(
     public_id: str, *, user: AbstractBaseUser | None = None
 ) -> PhoneChallenge | None:
-    """Find a challenge and its ledger; a `link` or `trial` only for the `user` who asked for it."""
+    """Find a challenge and its ledger; a `link` or `trial` only for the `user` who asked for it.
+
+    Its state is the one that is stored. SECURITY: tell people that of `look_at_challenge`, which is
+    levelled: while sign-up is closed, `sending` tells a phone with a user from one without.
+    """
     if not PUBLIC_ID.fullmatch(public_id):
         return None
     found = PhoneChallenge.primary().of_public_id(public_id)
@@ -393,10 +397,8 @@ def _send(
     wait = limits.seconds_until_send(challenge.counter, settings, timezone.now())
     if queue and pending:
         denial = _hand_over(pending, queue, route, settings, discreet=discreet)
-    elif is_wanted:
-        denial = _dispatch(challenge, route, settings, discreet=discreet, pending=pending)
     else:
-        denial = withhold(challenge, route, settings, pending=pending)
+        denial = _dispatch(challenge, route, settings, is_wanted=is_wanted, pending=pending)
     if denial:
         return Asked(
             refusal=denial.refusal,
@@ -456,12 +458,12 @@ def _dispatch(
     route: Sequence[Account],
     settings: Settings,
     *,
-    discreet: bool,
+    is_wanted: bool,
     pending: PendingDelivery | None,
 ) -> Denial | None:
-    """Send at once; a resend that the site's settings keep from being sent is over."""
+    """Send or withhold at once; a resend that the site's settings keep from being sent is over."""
     try:
-        return dispatch(challenge, route, settings, discreet=discreet, pending=pending)
+        return dispatch(challenge, route, settings, is_wanted=is_wanted, pending=pending)
     except ImproperlyConfigured:
         if pending:
             close_delivery(pending, DeliveryOutcome.MISCONFIGURED, WRONG_SETTINGS)
