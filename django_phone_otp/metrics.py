@@ -9,7 +9,7 @@ whoever may read metrics may not read phones.
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.core.signals import request_started
 from django.dispatch import Signal
@@ -17,10 +17,12 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 
 from . import signals
 from .choices import Channel, DeliveryOutcome, Purpose, Refusal
-from .flow.health import WATCHING
-from .flow.inspection import Inspection
+from .flow.guards import WATCHING
 from .flow.limits import ALARMING
 from .models import DeliveryAttempt, GuardObjection, PhoneChallenge
+
+if TYPE_CHECKING:
+    from .flow.inspection import Inspection
 
 Metric = TypeVar("Metric", Counter, Gauge, Histogram)
 
@@ -243,7 +245,7 @@ def note_closed(account: str, **_: Any) -> None:
     BREAKER_OPEN_UNTIL.labels(account).set(0)
 
 
-def note_inspection(account: str, inspection: Inspection, **_: Any) -> None:
+def note_inspection(account: str, inspection: "Inspection", **_: Any) -> None:
     """Note what an account's service said."""
     ACCOUNT_WORKS.labels(account).set(not inspection.problem)
     open_until = inspection.breaker.open_until

@@ -256,6 +256,39 @@ def test_the_same_hours_are_those_of_the_sites_clocks(settings, clock):
     assert run_json()["conversions"][0]["sent_before"] == 700
 
 
+@pytest.mark.parametrize(
+    ("minutes", "is_behind"), [(44, True), (45, False)], ids=["too early", "in time"]
+)
+def test_the_short_hour_at_the_end_of_a_day_is_fresh_after_its_own_end(
+    settings, clock, minutes, is_behind
+):
+    """The clocks went back by half an hour, so the day ends with half of one."""
+    settings.TIME_ZONE = "Australia/Lord_Howe"
+    last = datetime(2026, 4, 5, 13, 0, tzinfo=UTC)
+    clock.move_to(last + timedelta(minutes=50))
+    write_hour(last - HOUR, 100, 80)
+    write_hour(last, 50, 40, counted_at=last + timedelta(minutes=minutes))
+    told = run_json()
+    assert (told["since"], told["until"]) == (
+        "2026-04-05T12:00:00+00:00",
+        "2026-04-05T13:30:00+00:00",
+    )
+    assert told["conversions"][0]["sent"] == 150
+    assert (("traffic_behind", "") in troubles()) is is_behind
+
+
+@pytest.mark.parametrize(
+    "day", [datetime(2026, 3, 29, tzinfo=UTC), datetime(2026, 10, 25, tzinfo=UTC)]
+)
+def test_the_hours_in_which_the_clocks_change_are_as_long_as_others(settings, clock, day):
+    settings.TIME_ZONE = "Europe/Berlin"  # at one o'clock by UTC
+    clock.move_to(day + 2 * HOUR + LATER)
+    for number, sent in enumerate((100, 50, 1_000)):
+        write_hour(day + number * HOUR, sent, sent // 2)
+    (told, *_parts) = run_json("--hours", "2")["conversions"]
+    assert (told["sent"], told["sent_before"]) == (150, 0)
+
+
 # Tries to deliver
 
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.utils import timezone
 
@@ -34,6 +34,9 @@ from .limits import Denial
 
 logger = logging.getLogger(__name__)
 
+# Those that watch traffic.
+WATCHING = (Guard.REGION_TRAFFIC, Guard.ADDRESS_TRAFFIC, Guard.PREFIX_TRAFFIC)
+
 # The digits that neighbouring numbers do not share: ten thousand of them are one prefix.
 PREFIX_TAIL_LENGTH = 4
 # Levels begin here, for Memcached counts no further down than 0.
@@ -42,8 +45,7 @@ BASE = 2**31
 MEMORY_IN_PAUSES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Objection:
+class Objection(NamedTuple):
     """What a guard has against a message; in shadow it blocks nothing.
 
     SECURITY: `detail` is shown beside the masked phone and holds no digit of it.
@@ -159,8 +161,7 @@ def _object_to_prefix(number: Phone, blocks: prefixes.Blocks, now: datetime) -> 
 # Traffic
 
 
-@dataclass(frozen=True, slots=True)
-class _Traffic:
+class _Traffic(NamedTuple):
     """What one guard watches in the present window: a scope, such as the region "RU"."""
 
     guard: Guard

@@ -26,6 +26,7 @@ from ..models import AccountLedger, PendingDelivery, TrafficCount
 from .accounts import list_entries
 from .breakers import MAX_OPEN_SECONDS, read_breakers
 from .counts import ANSWERING
+from .guards import WATCHING
 from .hours import HOUR, Stretch, hour_of, zone
 from .inspection import find_problems
 from .sweep import QUEUE_AGE, SWEEP_AGE, find_abandoned
@@ -39,7 +40,6 @@ MAX_COUNTED = 1_000
 # So often an hour an account is tried that does nothing but fail: its breaker lets no more through.
 MIN_TRIES_COUNT = int(HOUR.total_seconds()) // MAX_OPEN_SECONDS
 NOT_ASKED = NO_TRIES | {DeliveryOutcome.OVER_BUDGET, DeliveryOutcome.PHONE_OVER_BUDGET}
-WATCHING = (Guard.REGION_TRAFFIC, Guard.ADDRESS_TRAFFIC, Guard.PREFIX_TRAFFIC)
 
 
 class Trouble(StrEnum):
@@ -155,7 +155,7 @@ def examine_health(
 ) -> Health:
     """Find out what is wrong; the last full hours are those whose answers have come in."""
     until = hour_of(now - ANSWERING).start
-    since = until - hours_count * HOUR
+    since = hour_of(until - hours_count * HOUR).start  # a day may end with a short hour
     traffic = _read_traffic(Stretch(since, until))
     problems = [*_examine_accounts(settings, now), *_examine_deliveries(now)]
     if traffic.is_behind:
@@ -235,7 +235,7 @@ class _Traffic:
 def _read_traffic(hours: Stretch) -> _Traffic:
     """Read it in one query, however many days there are."""
     traffic = _Traffic()
-    stretches = [_days_before(hours, days) for days in range(DAYS_COUNT + 1)]
+    stretches = [hours, *(_days_before(hours, days) for days in range(1, DAYS_COUNT + 1))]
     is_then = Q()
     for each in stretches:
         is_then |= Q(starts_at__gte=each.start, starts_at__lt=each.end)
@@ -247,7 +247,7 @@ def _read_traffic(hours: Stretch) -> _Traffic:
         share, tries = Share(row.verified_count, row.sent_count), _read_tries(row)
         subjects = _name_subjects(row)
         if hours.start <= row.starts_at < hours.end:
-            is_fresh = row.counted_at >= row.starts_at + HOUR + ANSWERING
+            is_fresh = row.counted_at >= hour_of(row.starts_at).end + ANSWERING
             traffic.is_behind |= not is_fresh
             for subject in subjects:
                 traffic.now[subject] += share
