@@ -20,6 +20,7 @@ from django_phone_otp.choices import (
     Guard,
     Purpose,
     Refusal,
+    Source,
     Span,
     State,
 )
@@ -31,6 +32,8 @@ from django_phone_otp.flow import (
     traffic,
     try_account,
 )
+from django_phone_otp.flow.hours import hour_of
+from django_phone_otp.flow.limits import network_of
 from django_phone_otp.flow.tallies import Adder, GuardTally, Tally, add_up
 from django_phone_otp.flow.traffic import (
     Counted,
@@ -607,6 +610,39 @@ class TestSources:
             ("address", "2001:db8::/64", 2, 0),
             ("address", "192.0.2.7", 1, 0),
         ]
+
+    def test_a_network_counts_those_of_its_addresses_too_that_logged_in(self):
+        ask(ip="2001:db8::1")
+        ask(ip="2001:db8::2", login_after=5)
+        count_traffic(NOW + MINUTE)
+        assert ("address", "2001:db8::/64", 2, 1) in sources()
+
+    @pytest.mark.parametrize(
+        "ip",
+        [
+            *("192.0.2.7", "0.0.0.0", "255.255.255.255"),
+            *("2001:db8:1:2:3:4:5:6", "2001:db8::1", "2001:0:0:1:2:3:4:5", "2001:db8:0:1::"),
+            *("::1", "::", "::ffff:192.0.2.7", "::192.0.2.7", "fe80::1", "ffff:ffff::ffff"),
+        ],
+    )
+    def test_the_database_knows_the_network_of_an_address(self, ip):
+        ask(ip=ip)
+        (found,) = PhoneChallenge.objects.values_list(census.Network("ip"), flat=True)
+        assert found == network_of(ip)
+
+    def test_no_more_networks_are_read_than_are_kept(self):
+        numbers = range(0x10, 0x4C)
+        for number in numbers:
+            for host in range(1, 2 + number // 0x30):
+                ask(ip=f"2001:db8:0:{number:x}::{host}")
+        with CaptureQueriesContext(connection) as queries:
+            found = census.find_sources(hour_of(NOW))
+        worst = sorted(numbers, key=lambda number: (-(number // 0x30), number))[:50]
+        assert [each.name for each in found if each.kind is Source.ADDRESS] == [
+            f"2001:db8:0:{number:x}::/64" for number in worst
+        ]
+        assert len(queries) == 3  # what was asked for, its prefixes, its networks
+        assert queries[-1]["sql"].endswith(" LIMIT 50")
 
     def test_what_was_not_sent_does_not_count(self):
         ask(outcome=DeliveryOutcome.WITHHELD, ip="192.0.2.7")

@@ -4,7 +4,6 @@ No challenge is loaded, and nothing is written. Everything belongs to the time o
 however late the login.
 """
 
-from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,7 +15,7 @@ from django.db.models.functions import Left, Length
 from ..choices import DeliveryOutcome, Purpose, Source, State
 from ..models import ConfirmAttempt, DeliveryAttempt, GuardObjection, PhoneChallenge
 from ..providers.local import FixedCode
-from .counts import KEPT_SOURCES_COUNT, SETTLING, Scope, Sums, choose_worst
+from .counts import KEPT_SOURCES_COUNT, SETTLING, Scope, Sums
 from .deliveries import COST_STEP
 from .guards import PREFIX_TAIL_LENGTH
 from .hours import HOUR, Stretch
@@ -218,33 +217,52 @@ def _count_objections(asked: _Asked, sums: Sums) -> None:
 # Sources
 
 
+class Network(models.Func):
+    """What an address is counted as, found by the database: see `limits.network_of`."""
+
+    arity = 1
+    output_field = models.CharField()
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> Any:
+        """Take the network of an address of IPv6; `host` leaves the length of the mask out."""
+        template = (
+            "CASE family(%(expressions)s) WHEN 6"
+            " THEN network(set_masklen(%(expressions)s, 64))::text ELSE host(%(expressions)s) END"
+        )
+        return self.as_sql(compiler, connection, template=template)
+
+    def as_mysql(self, compiler: Any, connection: Any) -> Any:
+        """Put nothing in the place of the second half of an address of IPv6."""
+        half = "CONCAT(LEFT(INET6_ATON(%(expressions)s), 8), REPEAT(CHAR(0), 8))"
+        template = (
+            f"IF(IS_IPV6(%(expressions)s), CONCAT(INET6_NTOA({half}), '/64'), %(expressions)s)"
+        )
+        return self.as_sql(compiler, connection, template=template)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **_context: Any) -> Any:
+        """Have Python asked: it has no words for addresses."""
+        name = "phone_otp_network"
+        connection.ensure_connection()
+        connection.connection.create_function(name, 1, network_of, deterministic=True)
+        return self.as_sql(compiler, connection, function=name)
+
+
 def _find_worst(asked: _Asked) -> list[Scope]:
-    return [*_find_prefixes(asked), *_find_addresses(asked)]
-
-
-def _find_prefixes(asked: _Asked) -> list[Scope]:
     prefix = Left("phone", Length("phone") - PREFIX_TAIL_LENGTH)
-    rows = _unverified(asked.challenges.annotate(scope=prefix), asked.sent, "scope")
-    worst = rows.order_by("badness", "scope")[:KEPT_SOURCES_COUNT]
-    return [Scope(Source.PREFIX, *row) for row in worst]
+    with_address = asked.challenges.exclude(ip=None)
+    return [
+        *_find_worst_of(Source.PREFIX, asked.challenges.annotate(scope=prefix), asked.sent),
+        *_find_worst_of(Source.ADDRESS, with_address.annotate(scope=Network("ip")), asked.sent),
+    ]
 
 
-def _find_addresses(asked: _Asked) -> list[Scope]:
-    """Find the worst networks; only Python knows the network of an IPv6 address."""
-    sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for ip, sent, verified in _unverified(asked.challenges.exclude(ip=None), asked.sent, "ip"):
-        sums[network_of(ip)].update(sent=sent, verified=verified)
-    return choose_worst(
-        Scope(Source.ADDRESS, name, each["sent"], each["verified"]) for name, each in sums.items()
-    )
-
-
-def _unverified(challenges: models.QuerySet[Any], sent: Q, name: str) -> models.QuerySet[Any]:
-    """Count what was sent and verified by a column, where something logged nobody in."""
+def _find_worst_of(kind: Source, challenges: models.QuerySet[Any], sent: Q) -> list[Scope]:
+    """Find the worst by their `scope`; no more are read than are kept, however many there are."""
     counted = (
         challenges.filter(sent)
-        .values(name)
+        .values("scope")
         .annotate(sent=Count("pk"), verified=Count("pk", filter=Q(state=State.VERIFIED)))
     )
     unverified = counted.annotate(badness=F("verified") - F("sent")).filter(badness__lt=0)
-    return unverified.values_list(name, "sent", "verified")  # type: ignore[no-any-return]
+    worst = unverified.order_by("badness", "scope")[:KEPT_SOURCES_COUNT]
+    return [Scope(kind, *row) for row in worst.values_list("scope", "sent", "verified")]
