@@ -22,6 +22,6 @@ STATICFILES_DIRS = [Path(os.environ[SITE], "static")]
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
-        "LOCATION": Path(os.environ[SITE], "cache"),
+        "LOCATION": str(Path(os.environ[SITE], "cache")),
     }
 }
