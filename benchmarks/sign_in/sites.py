@@ -51,9 +51,14 @@ class Shape:
 
     @property
     def arguments(self) -> list[str]:
-        """Give the arguments of gunicorn."""
+        """Give the arguments of gunicorn.
+
+        A process takes no more connections than it has threads: it would keep somebody waiting
+        while another process has a thread to spare.
+        """
         kind = "gthread" if self.threads > 1 else "sync"
-        return ["-k", kind, f"--workers={self.processes}", f"--threads={self.threads}"]
+        threads = [f"--threads={self.threads}", f"--worker-connections={self.threads}"]
+        return ["-k", kind, f"--workers={self.processes}", *threads]
 
 
 ALONE = Shape(1, 1)
