@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
@@ -79,8 +79,7 @@ def _parse_rates(texts: tuple[str, ...]) -> tuple[Rate, ...]:
     return tuple(dict.fromkeys(map(Rate.parse, texts)))
 
 
-@dataclass(frozen=True, slots=True)
-class GuardRules:
+class GuardRules(NamedTuple):
     """How a guard acts, and what it allows in `window_seconds`.
 
     `free` messages, and `per_login` more for each that ended in a login. `pause_seconds` is how

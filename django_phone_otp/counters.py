@@ -8,16 +8,14 @@ Errors are those of the cache: `flow.limits.reaching_cache` makes one of ours of
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from django.core.cache import BaseCache
 from django.core.cache.backends.redis import RedisCacheClient
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(NamedTuple):
     """A number in the cache: it begins at `base`, and is gone after `lifetime_seconds`."""
 
     key: str

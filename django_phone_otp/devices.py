@@ -7,8 +7,8 @@ phone only.
 """
 
 import secrets
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from django.core.signing import BadSignature, TimestampSigner, b62_decode
 
@@ -17,8 +17,7 @@ MAX_DEVICE_LENGTH = 128  # characters; ours have about 80
 COOKIE_NAME = "phone_otp_device"
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(NamedTuple):
     """What a device string says: the `key` of the client, and when it was given out."""
 
     key: str

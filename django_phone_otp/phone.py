@@ -5,8 +5,8 @@ national number, 15 digits at most). The numbering plans are those of Google's l
 """
 
 import unicodedata
-from dataclasses import dataclass
 from re import compile as regex
+from typing import NamedTuple
 
 import phonenumbers
 from django.utils.translation import gettext as _
@@ -36,8 +36,7 @@ KINDS = ("mobile", "fixed_line_or_mobile", "fixed_line", "voip", "unknown")
 _NO_REGION = "001"  # satellites and international networks: dear, and nobody's login
 
 
-@dataclass(frozen=True, slots=True)
-class Phone:
+class Phone(NamedTuple):
     """A valid number: `e164`, its ISO 3166 `region` ("" where it has none), its type.
 
     `kind` is one of `KINDS` where `is_callable`, which says whether it may be sent a code: no

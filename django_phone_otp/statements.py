@@ -9,11 +9,10 @@ Not documented by Django: a QuerySet's `query` and `_db`, and the compilers behi
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import wraps
+from functools import cached_property, wraps
 from inspect import signature
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
 from django.db import connections, models, router
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -52,8 +51,7 @@ class Place(models.Expression):
         return self.output_field.get_db_prep_value(prepared, connection, prepared=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
+class Compiled(NamedTuple):
     """A statement in the SQL of one database; among its parameters are places."""
 
     sql: str
@@ -81,9 +79,12 @@ class Statement:
         fields: dict[str, "Field | None"],
     ) -> None:
         self._write, self._compile, self._fields = write, compile_, fields
-        self._names = list(signature(write).parameters)[1:]
         self._constants = [name for name, field in fields.items() if field is None]
         self._compiled: dict[tuple[Any, ...], Compiled] = {}
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return list(signature(self._write).parameters)[1:]
 
     def execute(self, rows: Any, alias: str, args: Any, kwargs: dict[str, Any]) -> Any:
         """Execute it on a database with the arguments of the method."""

@@ -93,9 +93,13 @@ NOT_NEEDED = {
     "django_phone_otp.openapi": "the site does not describe its API",
     "django_phone_otp.management": "commands are processes of their own",
     "django_phone_otp.testing": "it is for the tests of providers",
+    "django_phone_otp.flow.health": "a command tells it",
+    "django_phone_otp.flow.inspection": "an operator asks for it",
     "django_phone_otp.flow.privacy": "a command exports and erases",
     "django_phone_otp.flow.report": "the dashboard reads it",
     "django_phone_otp.flow.retention": "a command purges",
+    "django_phone_otp.flow.sweep": "a timer sweeps",
+    "django_phone_otp.flow.traffic": "a timer counts, and the dashboard",
     "celery": NO_SUCH_QUEUE,
     "django_tasks": NO_SUCH_QUEUE,
 }

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
@@ -32,8 +32,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_PRIORITY = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """One account, ready to send: regions as ISO 3166 codes, none for all.
 
     `daily_limit` are the messages of a day, `phone_daily_limit` those to one phone in 24 hours.
@@ -165,7 +164,7 @@ def _with_kept(account: Account, ledger: AccountLedger) -> Account:
     except (BrokenSeal, TypeError) as error:  # the latter: kept for an older schema
         log_event(logger, Event.ACCOUNT_BROKEN, account=account.alias, reason=_explain(error))
         return account
-    return replace(account, provider=type(provider)(options)) if kept else account
+    return account._replace(provider=type(provider)(options)) if kept else account
 
 
 def find_accounts(settings: Settings) -> dict[str, Account]:

@@ -7,10 +7,9 @@ it over until that one is through. Losing the cache costs a few slow requests, a
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.cache import cache
 from django.utils import timezone
@@ -43,8 +42,7 @@ FAILURES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Breaker:
+class Breaker(NamedTuple):
     """How an account does: `failures_count` in a row, and until when it is passed over."""
 
     failures_count: int = 0

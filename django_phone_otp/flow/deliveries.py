@@ -6,9 +6,9 @@ everything that a provider said is fit to be stored and shown to operators.
 
 import logging
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import translation
@@ -49,8 +49,7 @@ MAX_COST = Decimal(1_000_000)
 COST_STEP = Decimal("0.00001")
 
 
-@dataclass(frozen=True, slots=True)
-class Consequence:
+class Consequence(NamedTuple):
     """What follows from an error: its word, whether the route goes on, what the person is told."""
 
     outcome: DeliveryOutcome
@@ -207,7 +206,7 @@ def _find_consequence(error: DeliveryError, provider: Provider[Any]) -> Conseque
     consequence = next(known, CONSEQUENCES[DeliveryUncertain])
     is_uncertain = consequence.outcome is DeliveryOutcome.UNCERTAIN
     if is_uncertain and provider.custody is Custody.PRESENCE:
-        return replace(consequence, goes_on=True)  # nothing can have reached the person
+        return consequence._replace(goes_on=True)  # nothing can have reached the person
     return consequence
 
 

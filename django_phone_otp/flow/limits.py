@@ -9,11 +9,10 @@ to write, or a `Denial`. They are pure.
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings as django_settings
 from django.core.cache import BaseCache, caches
@@ -47,8 +46,7 @@ ALARMING = ("send_region", "send_all", "fail_all")
 Counter = DeviceLedger | PhoneLedger
 
 
-@dataclass(frozen=True, slots=True)
-class Denial:
+class Denial(NamedTuple):
     """A refusal with the seconds after which whoever denied would let the same request through."""
 
     refusal: Refusal
@@ -149,16 +147,14 @@ def _waits(windows: Sequence["_Window"], *, is_peek: bool = False) -> list[int]:
     return waits
 
 
-@dataclass(frozen=True, slots=True)
-class _Count:
+class _Count(NamedTuple):
     """What stands in one window, and the seconds after which the next one begins."""
 
     events: int
     seconds_left: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
+class _Window(NamedTuple):
     """One rate of a limit for one scope, such as an address; each has a counter of its own."""
 
     limit: str

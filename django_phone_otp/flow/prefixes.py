@@ -6,10 +6,9 @@ Rows say it; a copy of those in force stands in the cache, so that a request cos
 import unicodedata
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from re import compile as regex
-from typing import Any
+from typing import Any, NamedTuple
 
 import phonenumbers
 from django.db import transaction
@@ -87,8 +86,7 @@ def _read_rows(now: datetime) -> Blocks:
 # Prefixes
 
 
-@dataclass(frozen=True, slots=True)
-class Prefix:
+class Prefix(NamedTuple):
     """The beginning of numbers, as E.164 has it; `regions` are those that share its country code.
 
     One that `is_wide` closes a country, or a network.
