@@ -445,6 +445,7 @@ DEVELOPERS_NAMES = {
     "__all__": "names",
     "content_type": "a header of HTTP",
     "headers": "as above",
+    "template": "SQL of a database function",
 }
 ERRORS_FOR_DEVELOPERS = {
     "ImproperlyConfigured",
