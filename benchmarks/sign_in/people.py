@@ -79,7 +79,7 @@ class Asked:
 
 
 class Crowd:
-    """So many people at once, each with a connection that is kept alive where the server does."""
+    """So many people at once."""
 
     def __init__(self, contender: Contender, port: int, at_once: int) -> None:
         self._contender, self._port = contender, port

@@ -53,12 +53,12 @@ class Shape:
     def arguments(self) -> list[str]:
         """Give the arguments of gunicorn.
 
-        A process takes no more connections than it has threads: it would keep somebody waiting
-        while another process has a thread to spare.
+        A process takes no more connections than it has threads, and keeps none: it would have
+        somebody wait while another process has a thread to spare.
         """
         kind = "gthread" if self.threads > 1 else "sync"
         threads = [f"--threads={self.threads}", f"--worker-connections={self.threads}"]
-        return ["-k", kind, f"--workers={self.processes}", *threads]
+        return ["-k", kind, f"--workers={self.processes}", *threads, "--keep-alive=0"]
 
 
 ALONE = Shape(1, 1)
@@ -115,7 +115,7 @@ class Ground:
 
         self.folder = folder
         self.redis = redis.Redis.from_url(cache)
-        self._database, self._cache = database, cache
+        self.database, self._cache = database, cache
         self._caches: dict[str, int] = {}
         self._latency, sent = folder / "latency", folder / "sent"
         sent.touch()
@@ -182,8 +182,7 @@ class Ground:
             arguments = [
                 *("-m", "gunicorn", "django.core.wsgi:get_wsgi_application()"),
                 *("--bind", f"fd://{listening.fileno()}", "--no-control-socket"),
-                # Connections outlive the wait for a code.
-                *("--log-level", "warning", "--keep-alive", "600", *shape.arguments),
+                *("--log-level", "warning", *shape.arguments),
             ]
             server = self._start(contender, database, arguments, pass_fds=[listening.fileno()])
             site = Site(contender, database, listening.getsockname()[1], server)
@@ -202,7 +201,7 @@ class Ground:
     @property
     def version(self) -> str:
         """Give the version of the database server."""
-        with connecting(self._database, "postgres") as connection:
+        with connecting(self.database, "postgres") as connection:
             return ".".join(map(str, divmod(connection.info.server_version, 10_000)))
 
     @property
@@ -212,12 +211,12 @@ class Ground:
 
     def query(self, sql: str, database: str = "postgres") -> None:
         """Have the database do something, outside of a transaction."""
-        with connecting(self._database, database) as connection:
+        with connecting(self.database, database) as connection:
             connection.execute(sql)
 
     def apply_settings(self) -> None:
         """Write the settings of the database server once more; see `write_settings`."""
-        write_settings(self._database)
+        write_settings(self.database)
 
     def _start(
         self,
@@ -243,7 +242,7 @@ class Ground:
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "benchmarks.sign_in.settings",
             CONTENDER: contender.name,
-            DATABASE: json.dumps({**self._database, "NAME": database}),
+            DATABASE: json.dumps({**self.database, "NAME": database}),
             CACHE: f"unix://{path}?db={number}",
             BROKER: f"redis+socket://{path}?virtual_host={number}",
             stand_in.LATENCY: str(self._latency),

@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 from ..base import BROKER, REST, Ask, Body, Contender
 
 PROVIDER = f"{__name__}.provider.StandIn"
-# What thousands of people from one address would meet is so high that nobody does, and is counted
-# all the same. What one person could meet is as it comes.
+# What thousands of people from one address would meet, or hundreds who all ask before one of them
+# answers, is so high that nobody does, and is counted all the same. What one person could meet is
+# as it comes.
 LIMITS = {"request_ip": "1000000/h", "confirm_ip": "1000000/h"}
+GUARDS = {"region_traffic": {"FREE": 1_000_000}}
 
 
 class Inline(Contender):
@@ -43,6 +45,7 @@ class Inline(Contender):
                 "PROVIDERS": {"stand-in": {"BACKEND": PROVIDER}},
                 "TOKEN_ISSUER": "token",
                 "LIMITS": LIMITS,
+                "GUARDS": GUARDS,
                 "TRUSTED_PROXIES": 1,  # each person comes from an address of their own
                 "DISPATCH": self.dispatch,
             },
