@@ -5,33 +5,29 @@ national number, 15 digits at most). The numbering plans are those of Google's l
 """
 
 import unicodedata
+from functools import partial
+from importlib import import_module
 from re import compile as regex
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import phonenumbers
+from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
-from phonenumbers import PhoneNumberType
 
 from .exceptions import InvalidPhone
+
+if TYPE_CHECKING:
+    import phonenumbers
+else:
+    # Imported with the first phone: commands and workers of a site may never see one.
+    phonenumbers = SimpleLazyObject(partial(import_module, "phonenumbers"))
 
 MAX_TYPED_LENGTH = 40  # characters; the longest number with all its punctuation has about 25
 MAX_E164_LENGTH = 16  # "+" and 15 digits
 
 _TYPED = regex(r"\+?[\d ().\-\u2010-\u2015/]+")
 
-# Numbers whose owner is paid by the caller, or that cannot receive a code at all.
-_NEVER_CALLED = frozenset(
-    {
-        PhoneNumberType.PREMIUM_RATE,
-        PhoneNumberType.SHARED_COST,
-        PhoneNumberType.TOLL_FREE,
-        PhoneNumberType.UAN,
-        PhoneNumberType.PAGER,
-        PhoneNumberType.VOICEMAIL,
-        PhoneNumberType.PERSONAL_NUMBER,
-    }
-)
-# Those that may be sent a code. Where a plan does not tell mobile from fixed, both are one.
+# The types of numbers that may be sent a code: of others the owner is paid by the caller, or they
+# cannot receive one at all. Where a plan does not tell mobile from fixed, both are one.
 KINDS = ("mobile", "fixed_line_or_mobile", "fixed_line", "voip", "unknown")
 _NO_REGION = "001"  # satellites and international networks: dear, and nobody's login
 
@@ -73,12 +69,12 @@ def parse(typed: str, default_region: str | None = None) -> Phone:
     if not phonenumbers.is_valid_number(number):
         raise InvalidPhone(_("This phone number does not exist. Check its digits."))
     region = phonenumbers.region_code_for_number(number) or ""
-    kind = phonenumbers.number_type(number)
+    kind = phonenumbers.PhoneNumberType.to_string(phonenumbers.number_type(number)).lower()
     return Phone(
         e164=phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
         region=region,
-        is_callable=kind not in _NEVER_CALLED and region != _NO_REGION,
-        kind=PhoneNumberType.to_string(kind).lower(),
+        is_callable=kind in KINDS and region != _NO_REGION,
+        kind=kind,
     )
 
 
@@ -89,7 +85,8 @@ def is_region(text: str) -> bool:
 
 def write_example(region: str) -> str:
     """Write a mobile number of a region as people there do, for a hint; "" where none is known."""
-    number = phonenumbers.example_number_for_type(region, PhoneNumberType.MOBILE)
+    mobile = phonenumbers.PhoneNumberType.MOBILE
+    number = phonenumbers.example_number_for_type(region, mobile)
     if number is None:
         return ""
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL)

@@ -112,6 +112,11 @@ def test_a_worker_does_not_import(site, module, reason, when):
     assert imported == [], reason
 
 
+def test_numbering_plans_are_read_with_the_first_phone(site):
+    assert "phonenumbers" not in site["started"]
+    assert "phonenumbers" in site["by_login"]
+
+
 def test_the_site_that_imports_so_little_logs_in(site):
     assert len(site["token"]) == 40
 

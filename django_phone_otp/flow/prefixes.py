@@ -10,7 +10,6 @@ from datetime import datetime
 from re import compile as regex
 from typing import Any, NamedTuple
 
-import phonenumbers
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -102,6 +101,8 @@ def parse_prefix(typed: str) -> Prefix:
 
     Raises `InvalidPhone` with a message, also for what is nearly a whole number.
     """
+    import phonenumbers
+
     text = unicodedata.normalize("NFKC", typed[: MAX_TYPED_LENGTH + 1])
     text = _PUNCTUATION.sub("", text)
     # "+44 (0)20": the zero is dialled at home alone, and no number begins with it here.
@@ -158,6 +159,8 @@ def forget_past_blocks(now: datetime) -> None:
 
 def _count_open_digits(prefix: str, regions: Iterable[str]) -> int:
     """Count the digits behind a prefix, as a mobile number of these regions is long."""
+    import phonenumbers
+
     kind = phonenumbers.PhoneNumberType.MOBILE
     examples = [phonenumbers.example_number_for_type(region, kind) for region in regions]
     e164 = phonenumbers.PhoneNumberFormat.E164
