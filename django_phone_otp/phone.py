@@ -5,10 +5,11 @@ national number, 15 digits at most). The numbering plans are those of Google's l
 """
 
 import unicodedata
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from re import compile as regex
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
@@ -32,7 +33,8 @@ KINDS = ("mobile", "fixed_line_or_mobile", "fixed_line", "voip", "unknown")
 _NO_REGION = "001"  # satellites and international networks: dear, and nobody's login
 
 
-class Phone(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Phone:
     """A valid number: `e164`, its ISO 3166 `region` ("" where it has none), its type.
 
     `kind` is one of `KINDS` where `is_callable`, which says whether it may be sent a code: no

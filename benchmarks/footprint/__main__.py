@@ -65,8 +65,8 @@ def describe(ground: Ground, count: int) -> str:
         f"{known.pop('processor')}, {known.pop('cores')} cores, {known.pop('memory')} of memory"
     )
     versions = ", ".join(" ".join(each) for each in known.items())
-    today = datetime.now(UTC)
-    return f"{today:%Y-%m-%d}: {machine}.\n{versions}.\n{count:,} sign-ins, one after another."
+    people = f"{count:,} people, one request at a time, twice each"
+    return f"{datetime.now(UTC):%Y-%m-%d}: {machine}.\n{versions}.\n{people}."
 
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -90,7 +90,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _read_names(text: str) -> list[str]:
     names = text.split(",")
     if INLINE not in names or not set(names) <= set(CONTENDERS):
-        raise ValueError  # what is reckoned is reckoned of it
+        raise argparse.ArgumentTypeError(f"{INLINE}, and some of {', '.join(CONTENDERS[1:])}")
     return names
 
 

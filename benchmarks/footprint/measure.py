@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.sign_in.contenders.base import Contender
-from benchmarks.sign_in.people import Crowd, new_phones
+from benchmarks.sign_in.people import PATIENCE_SECONDS, Crowd, new_phones
 from benchmarks.sign_in.scenarios import make_old_challenges, receive
 from benchmarks.sign_in.sites import ALONE, Ground, Shape, Site, connecting, name_database
 from benchmarks.sign_in.usage import Usage
@@ -46,11 +46,15 @@ class Keys:
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """What one sign-in took; WAL without images of pages."""
+    """What one sign-in took; WAL without images of pages.
+
+    `seconds` are those for which it was waited, in both steps, for a provider that takes none.
+    """
 
     contender: str
     is_known: bool
     cpu: Usage
+    seconds: float
     wal_bytes: float
     writes: dict[str, Writes]
 
@@ -97,7 +101,7 @@ def measure_sign_ins(ground: Ground, contender: Contender, count: int) -> Iterat
         with ground.running(contender, ALONE) as site, Crowd(contender, site.port, 1) as crowd:
             sign_in(ground, crowd, phones[:WARM_UP_COUNT], is_known=is_known)
             usage, position = ground.read_usage(site), _read_position(ground)
-            sign_in(ground, crowd, phones[WARM_UP_COUNT:], is_known=is_known)
+            seconds = sign_in(ground, crowd, phones[WARM_UP_COUNT:], is_known=is_known) / count
             cpu = ground.read_usage(site).since(usage, per=count)
             wal_bytes = (_read_position(ground) - position) / count
         _wait_for_end(ground, site)  # a connection tells what it wrote at its end at the latest
@@ -106,20 +110,24 @@ def measure_sign_ins(ground: Ground, contender: Contender, count: int) -> Iterat
             contender=contender.name,
             is_known=is_known,
             cpu=cpu,
+            seconds=seconds,
             wal_bytes=wal_bytes,
             writes=find_writes(writes, written, per=len(phones)),
         )
 
 
-def sign_in(ground: Ground, crowd: Crowd, phones: Sequence[str], *, is_known: bool) -> None:
-    """Have all of them sign in, so few at a time that guards see nothing to object to."""
+def sign_in(ground: Ground, crowd: Crowd, phones: Sequence[str], *, is_known: bool) -> float:
+    """Have all of them sign in; give the seconds for which they waited for answers, together."""
+    seconds = 0.0
     for start in range(0, len(phones), BATCH_COUNT):
         asked = crowd.ask(phones[start : start + BATCH_COUNT], is_known=is_known)
-        crowd.answer(asked, receive(ground, asked)[0], is_known=is_known)
+        seconds += sum(each.seconds for each in asked)
+        seconds += sum(crowd.answer(asked, receive(ground, asked)[0], is_known=is_known))
+    return seconds
 
 
 def measure_rows(ground: Ground, contender: Contender) -> dict[str, Row]:
-    """Weigh the rows that are there, when what was removed or replaced has been vacuumed away."""
+    """Weigh the rows that are there after VACUUM; room that dead rows left in the files counts."""
     database = name_database(contender)
     ground.query("VACUUM ANALYZE", database)
     found = _select(
@@ -221,7 +229,10 @@ def _read_writes(ground: Ground, contender: Contender) -> dict[str, Sequence[int
 
 
 def _wait_for_end(ground: Ground, site: Site) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while _count_connections(ground, site):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{site.contender.name} keeps its connections to the database")
         time.sleep(0.05)
 
 

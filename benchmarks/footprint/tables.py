@@ -99,34 +99,31 @@ class Need:
         return f"{number}{self.unit}"
 
 
-def reckon(found: Found) -> Iterator[Need]:
+def reckon(found: Found, contender: str) -> Iterator[Need]:
     """Reckon what is needed; known phones, as most sign-ins are of people who were there before."""
-    inline = found.one(INLINE)
-    yield Need("site: cores", inline.cpu.site)
-    for each in found.sign_ins:
-        if each.is_known and each.contender != INLINE:
-            yield Need(f"the same, with workers: {find(each.contender).title}", each.cpu.site)
-    # A request waits for what database and cache do for it; inline it waits for the provider too.
-    busy = inline.cpu.total
-    yield Need(f"site: threads, at a provider of {PROVIDER_SECONDS} s", busy + PROVIDER_SECONDS)
-    yield Need("with a queue: threads of the site", busy)
-    yield Need("with a queue: deliveries at one moment", PROVIDER_SECONDS)
-    yield Need("database: cores", inline.cpu.database)
+    one = found.one(contender)
+    if contender == INLINE:
+        yield Need("site: cores", one.cpu.site)
+        threads = one.seconds + PROVIDER_SECONDS
+        yield Need(f"site: threads, at a provider of {PROVIDER_SECONDS} s", threads)
+    else:
+        yield Need("site and workers: cores", one.cpu.site)
+        yield Need("site: threads", one.seconds)
+        name = f"workers: deliveries at one moment, at a provider of {PROVIDER_SECONDS} s"
+        yield Need(name, PROVIDER_SECONDS)
+    yield Need("database: cores", one.cpu.database)
     for what in ("statements", "commits"):
-        yield Need(f"database: {what}", found.work(what), unit="/s")
-    yield Need("database: WAL without images of pages", inline.wal_bytes, is_bytes=True, unit="/s")
-    if found.page_images:
-        yield Need(
-            "… and right after a checkpoint",
-            found.page_images.after_checkpoint,
-            is_bytes=True,
-            unit="/s",
-        )
-    retained = found.retained_bytes * DAY_SECONDS * found.retention_days
-    yield Need(f"disk for {found.retention_days} days", retained, is_bytes=True)
-    yield Need("Redis: cores", inline.cpu.cache)
-    yield Need("Redis: commands", found.work("commands"), unit="/s")
-    yield Need("Redis: memory at most", found.key_byte_seconds, is_bytes=True)
+        yield Need(f"database: {what}", found.work(what, contender), unit="/s")
+    yield Need("database: WAL without images of pages", one.wal_bytes, is_bytes=True, unit="/s")
+    yield Need("Redis: commands", found.work("commands", contender), unit="/s")
+
+
+def reckon_all(found: Found) -> Iterator[Need]:
+    """Reckon what is needed whatever sends."""
+    days = found.retention_days
+    retained = found.retained_bytes * DAY_SECONDS * days
+    yield Need(f"disk: challenges and attempts of {days} days", retained, is_bytes=True)
+    yield Need("Redis: memory for keys, at most", found.key_byte_seconds, is_bytes=True)
     yield Need("provider: messages a day", DAY_SECONDS)
 
 
@@ -150,7 +147,7 @@ def write_page(found: Found) -> str:
             "### Connections",
             _table(("one process of four threads", "database", "Redis"), _connections(found)),
             "### So many a second",
-            _table(("", *(f"{rate:,}/s" for rate in RATES)), _rows_of_rates(found)),
+            *_write_rates(found),
         ]
     )
 
@@ -183,7 +180,7 @@ def write_bytes(value: float) -> str:
 
 def _head(found: Found) -> Sequence[str]:
     names = dict.fromkeys(each.contender for each in found.sign_ins)
-    titles = [find(name).title for name in names]
+    titles = [_title(name) for name in names]
     return ("", *(f"{title}: {phone}" for title in titles for phone in ("known", "new")))
 
 
@@ -209,6 +206,7 @@ def _rows_of_sign_ins(found: Found) -> Iterator[Sequence[str]]:
             sum(getattr(one, each.name) for one in sign_in.writes.values()) for sign_in in ordered
         )
         yield words, *map(write_number, sums)
+    yield "waited for answers, ms", *(write_number(each.seconds * 1_000) for each in ordered)
     yield "WAL without images of pages", *(write_bytes(each.wal_bytes) for each in ordered)
 
 
@@ -253,12 +251,26 @@ def _rows_of_keys(found: Found) -> Iterator[Sequence[str]]:
 
 def _connections(found: Found) -> Iterator[Sequence[str]]:
     for each in found.connections:
-        yield find(each.contender).title, str(each.database), str(each.cache)
+        yield _title(each.contender), str(each.database), str(each.cache)
 
 
-def _rows_of_rates(found: Found) -> Iterator[Sequence[str]]:
-    for need in reckon(found):
-        yield need.name, *(need.write(rate) for rate in RATES)
+def _write_rates(found: Found) -> Iterator[str]:
+    for name in dict.fromkeys(each.contender for each in found.sign_ins):
+        yield _table(_head_of_rates(_title(name)), map(_row_of_rates, reckon(found, name)))
+    yield _table(_head_of_rates("whatever sends"), map(_row_of_rates, reckon_all(found)))
+
+
+def _head_of_rates(title: str) -> Sequence[str]:
+    return (title, *(f"{rate:,}/s" for rate in RATES))
+
+
+def _row_of_rates(need: Need) -> Sequence[str]:
+    return (need.name, *(need.write(rate) for rate in RATES))
+
+
+def _title(contender: str) -> str:
+    """Name what sends the messages."""
+    return "inline" if contender == INLINE else find(contender).title.partition(", ")[2]
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -218,7 +218,7 @@ def _count_objections(asked: _Asked, sums: Sums) -> None:
 
 
 class Network(models.Func):
-    """What an address is counted as, found by the database: see `limits.network_of`."""
+    """What a column's address is counted as, found by the database: see `limits.network_of`."""
 
     arity = 1
     output_field = models.CharField()

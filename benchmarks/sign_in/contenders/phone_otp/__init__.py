@@ -97,6 +97,7 @@ class Celery(Inline):
             **super().settings(),
             "CELERY_BROKER_URL": os.environ[BROKER],
             "CELERY_BROKER_TRANSPORT_OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 2},
+            "CELERY_WORKER_ENABLE_REMOTE_CONTROL": False,
         }
 
     def workers(self, deliveries_count: int) -> list[list[str]]:
