@@ -151,6 +151,12 @@ def test_phones_are_new_each_time():
     assert {len(each) for each in phones} == {12}
 
 
+def test_phones_that_the_numbering_plan_lacks_are_left_out():
+    phones = new_phones(40_000)  # one in ten thousand would be
+    assert len(phones) == 40_000
+    assert not [each for each in phones if each.startswith("+79300")]
+
+
 def test_percentiles_are_in_milliseconds():
     seconds = [number / 1_000 for number in range(101)]
     assert find_percentiles(seconds) == pytest.approx({"p50": 50, "p95": 95, "p99": 99})
