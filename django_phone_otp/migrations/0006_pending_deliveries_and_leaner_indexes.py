@@ -1,4 +1,4 @@
-"""Deliveries that wait in a queue, and fewer indexes to write with each challenge."""
+"""Deliveries that wait in a queue, and fewer indexes to write with each sign-in."""
 
 import django.db.models.deletion
 import django.utils.timezone
@@ -64,6 +64,16 @@ class Migration(migrations.Migration):
                 fields=("request_digest",), name="phone_otp_challenge_request"
             ),
         ),
+        migrations.AddConstraint(
+            model_name="phoneledger",
+            constraint=models.UniqueConstraint(fields=("phone",), name="phone_otp_ledger_phone"),
+        ),
+        migrations.AddConstraint(
+            model_name="userphone",
+            constraint=models.UniqueConstraint(
+                fields=("phone",), name="phone_otp_user_phone_phone"
+            ),
+        ),
         # After the constraints: nothing equal can come in between.
         migrations.AlterField(
             model_name="phonechallenge",
@@ -79,5 +89,15 @@ class Migration(migrations.Migration):
             model_name="phonechallenge",
             name="request_digest",
             field=models.CharField(editable=False, max_length=64, null=True),
+        ),
+        migrations.AlterField(
+            model_name="phoneledger",
+            name="phone",
+            field=models.CharField(max_length=16, verbose_name="phone"),
+        ),
+        migrations.AlterField(
+            model_name="userphone",
+            name="phone",
+            field=models.CharField(max_length=16, verbose_name="phone"),
         ),
     ]

@@ -118,7 +118,7 @@ class PhoneLedger(Ledger):
 
     counts_for = "phone"
 
-    phone = models.CharField(_("phone"), max_length=MAX_E164_LENGTH, unique=True)
+    phone = models.CharField(_("phone"), max_length=MAX_E164_LENGTH)
     failures_in_row = models.PositiveIntegerField(_("wrong codes in a row"), default=0)
     disabled_at = models.DateTimeField(_("disabled"), null=True, blank=True)
     account_sends = models.JSONField(_("messages by account"), default=dict, blank=True)
@@ -135,6 +135,8 @@ class PhoneLedger(Ledger):
             models.Index(fields=["-disabled_at"], name="phone_otp_ledger_disabled"),
         )
         constraints = (
+            # With `unique=True` PostgreSQL would keep a second index, for LIKE.
+            models.UniqueConstraint(fields=["phone"], name="phone_otp_ledger_phone"),
             # Typed in another way it would be a second row, with budgets of its own.
             models.CheckConstraint(
                 condition=models.Q(phone__startswith="+"), name="phone_otp_ledger_is_e164"

@@ -37,7 +37,7 @@ class UserPhone(models.Model):
         related_name="verified_phones",
         verbose_name=_("user"),
     )
-    phone = models.CharField(_("phone"), max_length=MAX_E164_LENGTH, unique=True)
+    phone = models.CharField(_("phone"), max_length=MAX_E164_LENGTH)
     verified_at = models.DateTimeField(_("verified"), default=timezone.now)
     made_primary_at = models.DateTimeField(_("made primary"), null=True, blank=True, editable=False)
 
@@ -47,6 +47,8 @@ class UserPhone(models.Model):
         verbose_name = _("user phone")
         verbose_name_plural = _("user phones")
         constraints = (
+            # With `unique=True` PostgreSQL would keep a second index, for LIKE.
+            models.UniqueConstraint(fields=["phone"], name="phone_otp_user_phone_phone"),
             # Typed in another way it would never be found: the user would have no login, silently.
             models.CheckConstraint(
                 condition=models.Q(phone__startswith="+"), name="phone_otp_user_phone_is_e164"
