@@ -2,7 +2,7 @@
 
 Fills a PostgreSQL of its own, logs in again and again, without a purge and while one runs, and
 tells the longest transaction of the purge, and how long people waited. Exit status 1: a transaction
-took longer than 100 ms, or the slowest login that much longer than the slowest without a purge.
+took longer than 100 ms, or a login waited that long for a lock, which PostgreSQL itself watches.
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ def logging_in(database: dict[str, Any], size: Size) -> Iterator[list[float]]:
 
 
 def _log_in(database: dict[str, Any], size: Size, ends: Any, told: Any) -> None:
-    set_up(database)
+    # https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-LOCK-TIMEOUT
+    set_up(database | {"OPTIONS": {"options": f"-c lock_timeout={LIMIT_MS:.0f}"}})
     from rest_framework.test import APIClient
 
     from django_phone_otp.providers.local import outbox
@@ -151,7 +152,10 @@ def describe(name: str, times_ms: Sequence[float]) -> str:
 
 
 def measure(folder: Path, rows_count: int, batch_size: int | None) -> bool:
-    """Build where nothing is built yet, purge, and say whether nobody waited too long."""
+    """Build where nothing is built yet, purge, and say whether no transaction took too long.
+
+    A login that waits too long for a lock ends its process, and the measurement with it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     built = read_built(folder)
     size = built[0] if built else Size(rows_count)
@@ -173,7 +177,7 @@ def measure(folder: Path, rows_count: int, batch_size: int | None) -> bool:
     tell(describe("transactions of the purge", times_ms))
     tell(describe("logins, no purge", quiet))
     tell(describe("logins during the purge", busy))
-    return max(times_ms) <= LIMIT_MS and max(busy) <= max(quiet) + LIMIT_MS
+    return max(times_ms) <= LIMIT_MS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
