@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.db import connection, connections, models, transaction
+from django.db import OperationalError, connection, connections, models, transaction
 from django.db.models.signals import pre_delete
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -101,6 +101,66 @@ class TestChallenges:
         make_challenge(31 * DAY, make_ledger(31 * DAY))
         assert run() == Purged(challenges_count=1, phone_ledgers_count=1)
         assert run() == Purged()
+
+
+class _Postgres(Exception):
+    """What its driver raises, as Django's own error has it for a cause."""
+
+    sqlstate = "40P01"
+
+
+def _deadlock_of_postgres() -> OperationalError:
+    error = OperationalError("deadlock detected")
+    error.__cause__ = _Postgres()
+    return error
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("clock")
+class TestDeadlocks:
+    """The database ends one of two transactions that wait for each other: it is done anew."""
+
+    @pytest.fixture
+    def ended(self) -> Iterator[Callable[[str, int, OperationalError], None]]:
+        """Have the removal from a table end with an error, so many times."""
+        left: list[tuple[str, OperationalError]] = []
+
+        def end(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+            if left and sql.startswith("DELETE") and left[0][0] in sql:
+                raise left.pop()[1]
+            return execute(sql, *rest)
+
+        with connection.execute_wrapper(end):
+            yield lambda table, times, error: left.extend([(table, error)] * times)
+
+    @pytest.mark.parametrize(
+        "error",
+        [OperationalError(1213, "Deadlock found"), _deadlock_of_postgres()],
+        ids=["MariaDB", "PostgreSQL"],
+    )
+    @pytest.mark.parametrize("times", [1, 10])
+    def test_all_goes_all_the_same(self, ended, error, times):
+        make_challenges(31 * DAY, make_ledger(31 * DAY), 3)
+        ended("phone_otp_phonechallenge", times, error)
+        assert run() == Purged(challenges_count=3, phone_ledgers_count=1)
+        assert count_rows() == (0,) * 6
+
+    def test_ledgers_go_too(self, ended):
+        make_ledger(31 * DAY)
+        ended("phone_otp_phoneledger", 1, OperationalError(1213, "Deadlock found"))
+        assert run() == Purged(phone_ledgers_count=1)
+
+    @pytest.mark.parametrize(
+        ("times", "error"),
+        [(11, OperationalError(1213, "Deadlock found")), (1, OperationalError(2013, "Lost"))],
+        ids=["without an end", "another error"],
+    )
+    def test_what_does_not_pass_is_told(self, ended, times, error):
+        make_challenge(31 * DAY, make_ledger(31 * DAY))
+        ended("phone_otp_phonechallenge", times, error)
+        with pytest.raises(OperationalError):
+            run()
+        assert PhoneChallenge.objects.count() == 1
 
 
 @pytest.mark.django_db

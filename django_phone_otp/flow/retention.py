@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import connections, models, transaction
@@ -38,6 +39,7 @@ from .limits import LADDER_LIFETIME
 from .prefixes import forget_past_blocks
 from .sweep import sweep_deliveries, sweep_queue
 from .traffic import count_traffic
+from .transactions import outlast_deadlocks
 
 # For sites whose only timer is that of the purge, once a day.
 PURGE_LOOK_BACK = timedelta(days=2)
@@ -250,7 +252,8 @@ def _purge_challenges(rows: models.QuerySet[PhoneChallenge], batch_size: int) ->
     batch = list(found[: pace.size])
     while batch:
         with pace.batch():
-            count = remove_challenges([pk for pk, _at in batch], skip_locked=True)
+            pks = [pk for pk, _at in batch]
+            count = outlast_deadlocks(partial(remove_challenges, pks, skip_locked=True))
         yield count
         newest = batch[-1][1]
         if not count and newest == reached:
@@ -285,16 +288,22 @@ def remove_rows(
     find a batch, and again of rows that nobody can write to meanwhile. A request that has read a
     row that then goes finds that its own write changes nothing, and reads anew.
     """
-    everything = rows.model._base_manager.using(rows.db)
     found = rows.order_by("pk").values_list("pk", flat=True)
     pace = Pace(batch_size)
     batch = list(found[: pace.size])
     while batch:
-        with pace.batch(), transaction.atomic(using=rows.db, durable=True):
-            held = _lock(everything.filter(pk__in=batch), batch, skip_locked=skip_locked)
-            count = _delete(rows.filter(pk__in=held)) if held else 0
+        with pace.batch():
+            remove = partial(_remove_batch, rows, batch, skip_locked=skip_locked)
+            count = outlast_deadlocks(remove)
         yield count
         batch = list(found.filter(pk__gt=batch[-1])[: pace.size])
+
+
+def _remove_batch(rows: models.QuerySet[Any], pks: Sequence[Any], *, skip_locked: bool) -> int:
+    everything = rows.model._base_manager.using(rows.db)
+    with transaction.atomic(using=rows.db, durable=True):
+        held = _lock(everything.filter(pk__in=pks), pks, skip_locked=skip_locked)
+        return _delete(rows.filter(pk__in=held)) if held else 0
 
 
 def _lock(rows: models.QuerySet[Any], pks: Sequence[Any], *, skip_locked: bool) -> Sequence[Any]:

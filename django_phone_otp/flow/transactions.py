@@ -1,14 +1,17 @@
-"""How a view stays outside of transactions, and what an erasure does to one. Layer 4."""
+"""How a view stays outside of transactions, and what others can do to one. Layer 4."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from django.db import IntegrityError, connections, transaction
+from django.db import IntegrityError, OperationalError, connections, transaction
 
 from ..models import PhoneChallenge
 
 View = TypeVar("View", bound=Callable[..., Any])
+R = TypeVar("R")
+
+MAX_DEADLOCKS = 10  # of one transaction, each of which let another one through
 
 
 def outside_transactions(view: View) -> View:
@@ -37,3 +40,24 @@ def atomic_for(challenge: PhoneChallenge) -> Iterator[None]:
         if challenge._state.adding or challenges.filter(pk=challenge.pk).exists():
             raise
         raise PhoneChallenge.DoesNotExist from None
+
+
+def outlast_deadlocks(transact: Callable[[], R]) -> R:
+    """Do a transaction, anew where the database has ended it for the sake of another one.
+
+    MariaDB does so to two that delete from small tables, which it reads whole. Raises
+    `OperationalError` for all else.
+    """
+    for _ in range(MAX_DEADLOCKS):
+        try:
+            return transact()
+        except OperationalError as error:
+            if not _is_deadlock(error):
+                raise
+    return transact()
+
+
+def _is_deadlock(error: OperationalError) -> bool:
+    # MariaDB: https://mariadb.com/kb/en/mariadb-error-codes/
+    # PostgreSQL: https://www.postgresql.org/docs/current/errcodes-appendix.html
+    return error.args[:1] == (1213,) or getattr(error.__cause__, "sqlstate", "") == "40P01"
