@@ -35,7 +35,7 @@ GROWTH = (
     *("old challenges", "CPU, known phone", "of none", "CPU, new phone", "of none"),
     *("request/ p50", "confirm/ p50"),
 )
-CONTENDERS_HEAD = ("", "version", "leaves out, of what this app has")
+CONTENDERS_HEAD = ("", "version", "what this app does besides")
 Row = Iterable[str]
 
 
