@@ -8,7 +8,7 @@ Not documented by Django: a QuerySet's `query` and `_db`, and the compilers behi
 `tests/test_compiled_statements.py` holds what comes of them against the ORM's own, on each version.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property, wraps
 from inspect import signature
 from itertools import islice
@@ -179,12 +179,8 @@ def _compile_update(update: Update, connection: BaseDatabaseWrapper) -> Compiled
 
 
 def _compile_select(rows: models.QuerySet[Any], connection: BaseDatabaseWrapper) -> Compiled:
-    model, joined = rows.model, cast("dict[str, Any]", rows.query.select_related or {})
-    joins: list[Any] = [model._meta.get_field(name) for name in joined]
-    names = _names_of(model)
-    for join in joins:
-        names += [f"{join.name}__{name}" for name in _names_of(join.related_model)]
-    compiler = rows.values_list(*names).query.get_compiler(connection=connection)
+    joined = _Joined(rows.model, cast("dict[str, Any]", rows.query.select_related or {}))
+    compiler = rows.values_list(*joined.paths()).query.get_compiler(connection=connection)
     sql, parameters = compiler.as_sql()
     columns = [column for column, _sql, _alias in compiler.select]
     converted = [(at, columns[at]) for at in compiler.get_converters(columns)]
@@ -198,19 +194,29 @@ def _compile_select(rows: models.QuerySet[Any], connection: BaseDatabaseWrapper)
             converters = connection.ops.get_db_converters(column)
             for convert in [*converters, *column.get_db_converters(connection)]:
                 values[at] = convert(values[at], column, connection)
-        rest = iter(values)
-        found = _take_object(model, rest, connection)
-        for join in joins:
-            join.set_cached_value(found, _take_object(join.related_model, rest, connection))
-        return found
+        return joined.take(iter(values), connection)
 
     return Compiled(sql, tuple(parameters), read)
 
 
-def _take_object(model: type[M], values: Any, connection: BaseDatabaseWrapper) -> M:
-    names = _names_of(model)
-    return model.from_db(connection.alias, names, list(islice(values, len(names))))
+class _Joined:
+    """A model and what is joined to it, in the order in which their values stand in a row."""
 
+    def __init__(self, model: type[models.Model], names: dict[str, Any]) -> None:
+        self._model = model
+        self._names = [field.attname for field in model._meta.concrete_fields]
+        fields: list[Any] = [model._meta.get_field(name) for name in names]
+        self._joins = [(each, _Joined(each.related_model, names[each.name])) for each in fields]
 
-def _names_of(model: type[models.Model]) -> list[str]:
-    return [field.attname for field in model._meta.concrete_fields]
+    def paths(self) -> list[str]:
+        """Name all columns as the ORM does from the model."""
+        joins = (f"{each.name}__{path}" for each, other in self._joins for path in other.paths())
+        return [*self._names, *joins]
+
+    def take(self, values: Iterator[Any], connection: BaseDatabaseWrapper) -> models.Model:
+        """Make the object whose values come next, and those that are joined to it."""
+        own = list(islice(values, len(self._names)))
+        taken = self._model.from_db(connection.alias, self._names, own)
+        for field, other in self._joins:
+            field.set_cached_value(taken, other.take(values, connection))
+        return taken

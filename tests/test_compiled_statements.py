@@ -135,6 +135,7 @@ UPDATES: list[tuple[type[models.Model], str, dict[str, Any]]] = [
     (PhoneChallenge, "verify", {"now": NOW}),
     (PhoneChallenge, "spend", {**PROVEN, "user_id": None}),
     (PhoneChallenge, "spend_for_owner", PROVEN),
+    (PhoneChallenge, "note_user", {"user_id": None}),
     (PhoneChallenge, "_replace_code", {**CODE, "code_length": 0}),
     (PhoneChallenge, "_replace_code", {**CODE, "code_length": 4}),
     (PhoneChallenge, "_replace_code", {**CODE, "code_length": 6}),
@@ -149,6 +150,7 @@ SELECTS: list[tuple[type[models.Model], str, list[str]]] = [
     (DeviceLedger, "_find", ["ledger_id", "key"]),
     (DeviceLedger, "of_pk", ["pk"]),
     (UserPhone, "of_phone", ["phone"]),
+    (PendingDelivery, "_of_pk", ["pk"]),
     (ProviderAccount, "in_order", []),
 ]
 
@@ -203,17 +205,22 @@ def test_select_is_that_of_the_orm(find, model, name, fields):
     for _ in range(2):
         answer = getattr(rows, name)(**values)
         (found,) = answer if isinstance(answer, list) else [answer]
-        assert values_of(found) == values_of(plain)
-        assert (found._state.adding, found._state.db) == (False, "default")
         with CaptureQueriesContext(connection) as queries:
-            for field, joined in plain._state.fields_cache.items():
-                assert values_of(getattr(found, field)) == values_of(joined)
+            assert_is_that_of_the_orm(found, plain)
         assert len(queries) == 0
 
 
 @pytest.mark.parametrize(("model", "name", "fields"), SELECTS)
 def test_select_of_nothing_gives_nothing(model, name, fields):
     assert not getattr(model.objects.all(), name)(**dict.fromkeys(fields, "7"))
+
+
+def assert_is_that_of_the_orm(found: models.Model, plain: models.Model) -> None:
+    """Compare an object, and those that are joined to it."""
+    assert values_of(found) == values_of(plain)
+    assert (found._state.adding, found._state.db) == (False, "default")
+    for field, joined in plain._state.fields_cache.items():
+        assert_is_that_of_the_orm(getattr(found, field), joined)
 
 
 def updates_in(captured: CaptureQueriesContext) -> list[str]:

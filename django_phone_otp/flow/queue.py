@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import transaction
 from django.utils import timezone, translation
 
 from .. import conf
@@ -23,6 +22,7 @@ from ..phone import parse
 from .accounts import Account, find_accounts, find_test_phone
 from .dispatch import close_delivery, dispatch, send_pretended
 from .limits import Denial
+from .transactions import refuse_transaction
 
 logger = logging.getLogger(__name__)
 
@@ -106,8 +106,8 @@ def _claim(key: int, now: datetime) -> PendingDelivery | None:
     and the claim with it; the message would go out once more.
     """
     waiting = PendingDelivery.primary()
-    with transaction.atomic(using=waiting.db, durable=True):
-        return waiting.claim(key, now)
+    refuse_transaction(waiting.db)
+    return waiting.claim(key, now)
 
 
 def _deliver(pending: PendingDelivery, settings: Settings) -> None:

@@ -25,6 +25,12 @@ def outside_transactions(view: View) -> View:
     return view
 
 
+def refuse_transaction(using: str) -> None:
+    """Raise `RuntimeError` inside a transaction: what comes next is to be committed at once."""
+    with transaction.atomic(using=using, durable=True):
+        pass  # Django looks whether there is one around it, and asks the database nothing
+
+
 @contextmanager
 def atomic_for(challenge: PhoneChallenge) -> Iterator[None]:
     """Open a transaction that writes rows of a challenge.

@@ -58,7 +58,7 @@ def spend_challenge(challenge: PhoneChallenge) -> Login | None:
             return None
         user, created = (known, False) if known else _create_user(challenge.phone, settings)
         if not is_noted:
-            challenges.filter(pk=challenge.pk).update(user=user)
+            challenges.note_user(challenge.pk, user.pk)
         return None if opens_too_much(challenge, user) else Login(user, created)
 
 

@@ -108,8 +108,8 @@ class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
     def of_public_id(self, public_id: str) -> "PhoneChallenge | None":
         """Read a challenge and the rows in which it counts."""
         found = self._find(public_id)
-        if found and found.device_id:
-            found.device = DeviceLedger.primary().of_pk(found.device_id)
+        if found:
+            found.read_device()
         return found
 
     @compiled_select()
@@ -153,6 +153,11 @@ class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
         owner = UserPhone.objects.filter(phone=OuterRef("phone")).values("user_id")
         proven = self._proven(verified_after).filter(pk=pk, purpose=purpose)
         return proven, {"spent_at": now, "user_id": Subquery(owner[:1])}
+
+    @compiled_update()
+    def note_user(self, pk: int, user_id: Any) -> Update:
+        """Note who was logged in."""
+        return self.filter(pk=pk), {"user_id": user_id}
 
     def _proven(self, verified_after: datetime) -> "PhoneChallengeQuerySet":
         unspent = self.filter(state=State.VERIFIED, spent_at__isnull=True)
@@ -367,6 +372,10 @@ class PhoneChallenge(models.Model):
     def read_counters(self) -> None:
         """Read the rows in which it counts as they are now; a device may be revoked meanwhile."""
         self.ledger = PhoneLedger.primary().of_phone(self.phone)
+        self.read_device()
+
+    def read_device(self) -> None:
+        """Read the row of the device that asked, if one did."""
         if self.device_id:
             self.device = DeviceLedger.primary().of_pk(self.device_id)
 

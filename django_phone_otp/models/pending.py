@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from ..codes import MAX_DIGEST_LENGTH
-from ..statements import Update, compiled_update
+from ..statements import Update, compiled_select, compiled_update
 from .challenge import PhoneChallenge
 
 
@@ -23,9 +23,14 @@ class PendingDeliveryQuerySet(models.QuerySet["PendingDelivery"]):
         SECURITY: this is what makes a message go out once. However often a queue hands a delivery
         out, and to however many workers, one of them gets past this UPDATE.
         """
-        if not self._take(pk, claimed_at=now):
-            return None
-        return self.select_related("challenge__ledger", "challenge__device").filter(pk=pk).first()
+        found = self._of_pk(pk) if self._take(pk, claimed_at=now) else None
+        if found:
+            found.challenge.read_device()
+        return found
+
+    @compiled_select()
+    def _of_pk(self, pk: int) -> "PendingDeliveryQuerySet":
+        return self.select_related("challenge__ledger").filter(pk=pk)
 
     @compiled_update()
     def _take(self, pk: int, *, claimed_at: datetime) -> Update:
