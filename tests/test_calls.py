@@ -469,7 +469,7 @@ def test_a_challenge_without_a_number_stands_in_nobodys_way(post, configure):
 def two(post, challenge, clock) -> tuple[str, str]:
     """Two challenges of a phone that await a call, as when both were made at one moment."""
     other = post("request", phone=OTHER).json()["challenge"]
-    PhoneChallenge.objects.update(phone=PHONE)
+    PhoneChallenge.objects.update(phone=PHONE, ledger=stored(challenge).ledger)
     return challenge, other
 
 

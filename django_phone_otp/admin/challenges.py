@@ -71,6 +71,7 @@ class PhoneChallengeAdmin(ReadOnlyAdmin, SearchedByPhone):
     list_filter = FILTERS
     sortable_by = ("created_at",)
     ordering = ("-created_at",)
+    phone_path = "ledger__phone"
     list_per_page = 50
     show_full_result_count = False
     # Each facet would count rows.

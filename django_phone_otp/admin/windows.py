@@ -63,6 +63,7 @@ class SearchedByPhone(WindowModelAdmin):
     """
 
     search_help_text = _("A whole phone number, as people write it.")
+    phone_path = "phone"  # by which the phone's index finds the rows
 
     def get_urls(self) -> list[URLPattern]:
         """Add where the search form is sent to."""
@@ -104,7 +105,7 @@ class SearchedByPhone(WindowModelAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """Search for one phone, whole: parts of numbers would undo the masks."""
-        return search_phone(queryset, search_term), False
+        return search_phone(queryset, search_term, self.phone_path), False
 
     def address(self, name: str, *args: Any) -> str:
         """Give the address of a page of this model, in whatever admin site it is."""
@@ -133,7 +134,10 @@ class PhoneFilter(admin.SimpleListFilter):
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Choose what belongs to the phone."""
-        return queryset.filter(phone=self.ledger.phone) if self.ledger else queryset
+        if self.ledger is None:
+            return queryset
+        is_of_ledgers = queryset.model is PhoneLedger
+        return queryset.filter(**{"pk" if is_of_ledgers else "ledger": self.ledger.pk})
 
 
 def link_user(pk: Any, site: admin.AdminSite) -> str:
@@ -149,11 +153,11 @@ def link_user(pk: Any, site: admin.AdminSite) -> str:
     return format_html('<a href="{}">#{}</a>', url, pk)
 
 
-def search_phone(queryset: QuerySet[Any], typed: str) -> QuerySet[Any]:
+def search_phone(queryset: QuerySet[Any], typed: str, path: str = "phone") -> QuerySet[Any]:
     """Choose the rows of a phone as a person types it; none for what is no phone."""
     if not typed:
         return queryset
     try:
-        return queryset.filter(phone=parse(typed, conf.read().default_region).e164)
+        return queryset.filter(**{path: parse(typed, conf.read().default_region).e164})
     except InvalidPhone:
         return queryset.none()

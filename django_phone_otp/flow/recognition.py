@@ -55,7 +55,7 @@ def find_latest(phone: str, client_key: str) -> PhoneChallenge | None:
     for, and use up their tries.
     """
     asked = PhoneChallenge.primary().filter(
-        phone=phone,
+        ledger__phone=phone,
         purpose=Purpose.LOGIN,
         client_digest=digest_client(client_key, phone),
         created_at__gt=timezone.now() - REPEAT_TIME,

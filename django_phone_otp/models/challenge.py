@@ -94,7 +94,7 @@ class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
         self, challenge: "PhoneChallenge", now: datetime
     ) -> "PhoneChallengeQuerySet":
         """Choose the other live challenges of the same phone that await a call."""
-        waiting = self.live(now).filter(phone=challenge.phone, custody=Custody.PRESENCE)
+        waiting = self.live(now).filter(ledger=challenge.ledger_id, custody=Custody.PRESENCE)
         return waiting.exclude(pk=challenge.pk).exclude(call_to="")
 
     def cancel_ambiguous_calls(self, challenge: "PhoneChallenge", now: datetime) -> bool:
@@ -242,9 +242,14 @@ class PhoneChallenge(models.Model):
         _("identifier"), max_length=32, default=new_public_id, editable=False
     )
     phone = models.CharField(_("phone"), max_length=MAX_E164_LENGTH)
-    # The phone's counters, joined to spare a query on each answer.
+    # The phone's counters, joined to spare a query on each answer. By them a phone's challenges are
+    # found: `phone` has no index. The one of `Meta` serves the key too; Django would make another.
     ledger = models.ForeignKey(
-        PhoneLedger, on_delete=models.CASCADE, related_name="challenges", verbose_name=_("ledger")
+        PhoneLedger,
+        on_delete=models.CASCADE,
+        related_name="challenges",
+        db_index=False,
+        verbose_name=_("ledger"),
     )
     # Where messages and wrong codes count when a known device asks.
     device = models.ForeignKey(
@@ -317,7 +322,7 @@ class PhoneChallenge(models.Model):
             # The admin's list, its search by phone and its filter by region. None has the state:
             # PostgreSQL would write to all indexes at each transition (HOT updates).
             models.Index(fields=["-created_at"], name="phone_otp_challenge_created"),
-            models.Index(fields=["phone", "-created_at"], name="phone_otp_challenge_phone"),
+            models.Index(fields=["ledger", "-created_at"], name="phone_otp_challenge_ledger"),
             models.Index(fields=["region", "-created_at"], name="phone_otp_challenge_region"),
         )
         permissions = (
