@@ -82,6 +82,13 @@ def test_works_once(user):
     assert link_phone(verified) == "challenge_closed"
 
 
+def test_goes_to_nobody_when_the_user_is_deleted_meanwhile(user):
+    verified = answer(ask(purpose="link", user=user), user=user)
+    user.delete()
+    assert link_phone(PhoneChallenge.objects.get(pk=verified.pk)) == "challenge_closed"
+    assert not UserPhone.objects.exists()
+
+
 def test_is_announced(user, django_capture_on_commit_callbacks):
     heard = []
 

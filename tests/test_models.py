@@ -227,11 +227,17 @@ def test_phone_of_a_user_is_verified_now_by_default(clock):
     assert UserPhone.objects.create(user=user(), phone=PHONE).verified_at == timezone.now()
 
 
-def test_challenge_outlives_its_user():
+def test_challenge_goes_on_saying_whose_it_was():
     ann = user()
-    challenge = stored(user=ann)
-    ann.delete()
-    assert as_stored(challenge).user is None
+    challenge, number = stored(user=ann), ann.pk
+    assert as_stored(challenge).find_user() == ann
+    with CaptureQueriesContext(connection) as queries:
+        ann.delete()
+    # No index would find them.
+    assert not any("phone_otp_phonechallenge" in each["sql"] for each in queries)
+    found = as_stored(challenge)
+    assert (found.user_id, found.find_user()) == (number, None)
+    assert stored().find_user() is None
 
 
 class Replica:

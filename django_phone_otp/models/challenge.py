@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import models, router
 from django.db.models import Case, F, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Least
@@ -235,7 +237,8 @@ class PhoneChallenge(models.Model):
 
     `expires_at` is the end of the newest code, or of the wait for it. `account`, `provider` and
     `channel` are those of the last delivery; `user` is who asked (link, trial) or was logged in
-    (login). `call_to` is the number to call where a call is awaited in the place of a code.
+    (login), and may be deleted since: `find_user` reads it. `call_to` is the number to call where a
+    call is awaited in the place of a code.
     """
 
     public_id = models.CharField(
@@ -264,15 +267,17 @@ class PhoneChallenge(models.Model):
     purpose = models.CharField(
         _("purpose"), max_length=16, choices=Purpose.listed, default=Purpose.LOGIN
     )
+    # A note, which stays when the user is deleted. With an index PostgreSQL would write to all
+    # indexes when a challenge is spent. With a constraint MariaDB would lock the user's row for
+    # reading then; two logins of one user, about to note `last_login`, would wait for each other.
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        on_delete=models.SET_NULL,
+        on_delete=models.DO_NOTHING,
         null=True,
         blank=True,
         related_name="+",
-        # A constraint would make MariaDB lock the user's row for reading when the challenge is
-        # spent; two logins of one user, about to note `last_login`, would then wait for each other.
         db_constraint=False,
+        db_index=False,
         verbose_name=_("user"),
     )
     state = models.CharField(_("state"), max_length=16, choices=State.listed, default=State.SENDING)
@@ -373,6 +378,13 @@ class PhoneChallenge(models.Model):
             return self.ledger
         self.device.ledger = self.ledger  # one object: what is written to it is seen in both
         return self.device
+
+    def find_user(self) -> AbstractBaseUser | None:
+        """Read its user; None where nobody is noted, or who is noted was deleted."""
+        try:
+            return self.user
+        except ObjectDoesNotExist:
+            return None
 
     def read_counters(self) -> None:
         """Read the rows in which it counts as they are now; a device may be revoked meanwhile."""

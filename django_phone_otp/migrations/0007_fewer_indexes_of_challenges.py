@@ -1,12 +1,14 @@
-"""The challenges of a phone are found by its ledger: one index less to write with each sign-in."""
+"""A phone's challenges are found by its ledger, and users are a note: two indexes less to write."""
 
 import django.db.models.deletion
+from django.conf import settings
 from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
     dependencies = [
         ("phone_otp", "0006_pending_deliveries_and_leaner_indexes"),
+        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
@@ -29,5 +31,19 @@ class Migration(migrations.Migration):
         migrations.RemoveIndex(
             model_name="phonechallenge",
             name="phone_otp_challenge_phone",
+        ),
+        migrations.AlterField(
+            model_name="phonechallenge",
+            name="user",
+            field=models.ForeignKey(
+                blank=True,
+                db_constraint=False,
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+                verbose_name="user",
+            ),
         ),
     ]
