@@ -6,6 +6,7 @@ itself, and what that execution wrote is taken back.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from django_phone_otp.models import PhoneLedger, UserPhone
 from django_phone_otp.providers import local
@@ -135,6 +137,33 @@ def test_so_does_a_request_that_is_repeated(plans, api):
         )
         assert answer.status_code == 201
     assert plans.misses == []
+
+
+# https://www.postgresql.org/docs/current/storage-hot.html
+@pytest.mark.parametrize("phone", [PHONE, "+79244501004"], ids=["known", "new"])
+@pytest.mark.usefixtures("_crowd")
+def test_what_a_login_changes_is_in_no_index(post, phone):
+    with CaptureQueriesContext(connection) as queries:
+        asked = post("request", phone=phone).json()["challenge"]
+        post("resend", challenge=asked)
+        assert post("confirm", challenge=asked, code=local.outbox[-1].code).status_code == 200
+    for table in ("phone_otp_phonechallenge", "phone_otp_phoneledger"):
+        changed = _columns_changed(table, queries)
+        assert changed, f"nothing was changed in {table}"
+        assert not changed & _columns_indexed(table)
+
+
+def _columns_changed(table: str, queries: CaptureQueriesContext) -> set[str]:
+    updates = [each["sql"] for each in queries if each["sql"].startswith(f'UPDATE "{table}"')]
+    found = (re.findall(r'"(\w+)" = ', sql.partition(" WHERE ")[0]) for sql in updates)
+    return {column for columns in found for column in columns}
+
+
+def _columns_indexed(table: str) -> set[str]:
+    with connection.cursor() as cursor:
+        found = connection.introspection.get_constraints(cursor, table)
+    indexes = (each for each in found.values() if each["index"] or each["unique"])
+    return {column for each in indexes for column in each["columns"]}
 
 
 def test_what_reads_more_is_found(plans):
