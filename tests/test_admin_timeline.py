@@ -383,6 +383,16 @@ class TestPage:
         assert HOSTILE not in html
         assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 2
 
+    def test_who_was_logged_in_is_told_of_a_user_who_is_gone_too(self, admin_client):
+        challenge = answer(ask())
+        login = spend_challenge(challenge)
+        assert login
+        number = login.user.pk
+        login.user.delete()
+        html = self.page(admin_client, challenge)
+        assert "<h3>Spent: logged in</h3>" in html
+        assert f">#{number}</a>" in html
+
     def test_a_locked_phone_is_said_to_be(self, admin_client):
         challenge = ask()
         PhoneLedger.objects.update(disabled_at=NOW)

@@ -230,14 +230,14 @@ def test_phone_of_a_user_is_verified_now_by_default(clock):
 def test_challenge_goes_on_saying_whose_it_was():
     ann = user()
     challenge, number = stored(user=ann), ann.pk
-    assert as_stored(challenge).find_user() == ann
+    assert as_stored(challenge).read_user() == ann
     with CaptureQueriesContext(connection) as queries:
         ann.delete()
     # No index would find them.
     assert not any("phone_otp_phonechallenge" in each["sql"] for each in queries)
     found = as_stored(challenge)
-    assert (found.user_id, found.find_user()) == (number, None)
-    assert stored().find_user() is None
+    assert (found.user_id, found.read_user()) == (number, None)
+    assert stored().read_user() is None
 
 
 class Replica:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 
 from django_phone_otp import conf, signals
@@ -31,6 +32,7 @@ from django_phone_otp.flow.privacy import erase
 from django_phone_otp.flow.queue import deliver_pending, load_queue
 from django_phone_otp.flow.request import send_through
 from django_phone_otp.flow.sweep import QUEUE_AGE, SWEEP_AGE, sweep_deliveries, sweep_queue
+from django_phone_otp.flow.transactions import refuse_transaction
 from django_phone_otp.models import (
     DeliveryAttempt,
     PendingDelivery,
@@ -1080,6 +1082,24 @@ class TestTransactions:
         with pytest.raises(RuntimeError, match="durable"), transaction.atomic():
             deliver_pending(keys[0])
         assert local.outbox == []
+        assert work() == [True]
+
+    def test_where_there_is_none_the_database_is_asked_nothing(self):
+        with CaptureQueriesContext(connection) as queries:
+            refuse_transaction("default")
+        assert len(queries) == 0
+
+    def test_a_delivery_that_cannot_be_read_stays_for_others(self, ask, monkeypatch):
+        ask()
+
+        def fail(*_arguments: Any) -> None:
+            raise OperationalError("no such column")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(PhoneChallenge, "read_device", fail)
+            with pytest.raises(OperationalError):
+                deliver_pending(keys[0])
+        assert PendingDelivery.objects.get().claimed_at is None
         assert work() == [True]
 
     def test_a_request_in_a_transaction_puts_nothing_in(self):

@@ -71,7 +71,6 @@ class PhoneChallengeAdmin(ReadOnlyAdmin, SearchedByPhone):
     list_filter = FILTERS
     sortable_by = ("created_at",)
     ordering = ("-created_at",)
-    phone_path = "ledger__phone"
     list_per_page = 50
     show_full_result_count = False
     # Each facet would count rows.
@@ -95,6 +94,10 @@ class PhoneChallengeAdmin(ReadOnlyAdmin, SearchedByPhone):
         with `public_id__startswith` a live challenge.
         """
         return lookup in OUR_LOOKUPS or (lookup in DJANGO_LOOKUPS and "\0" not in str(value))
+
+    def choose_phone(self, queryset: Any, phone: str) -> Any:
+        """Choose the challenges of a phone."""
+        return queryset.to_phone(phone)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

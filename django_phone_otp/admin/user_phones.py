@@ -22,7 +22,7 @@ from ..exceptions import InvalidPhone
 from ..models import UserPhone
 from ..phone import MAX_TYPED_LENGTH, parse
 from .paging import UncountedChangeList
-from .windows import MAX_PK, PHONE_PARAMETER, SearchedByPhone, link_user, search_phone
+from .windows import MAX_PK, PHONE_PARAMETER, SearchedByPhone, link_user
 
 if TYPE_CHECKING:
     PhoneModelForm = forms.ModelForm[UserPhone]
@@ -199,4 +199,4 @@ class UserPhoneAdmin(SearchedByPhone):
         )
         # The keys, and not a join: with it the database would read all phones and all users.
         of_user = queryset.filter(user__in=list(users.values_list("pk", flat=True)))
-        return search_phone(queryset, search_term) | of_user, False
+        return self.search_phone(queryset, search_term) | of_user, False

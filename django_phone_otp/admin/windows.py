@@ -63,7 +63,6 @@ class SearchedByPhone(WindowModelAdmin):
     """
 
     search_help_text = _("A whole phone number, as people write it.")
-    phone_path = "phone"  # by which the phone's index finds the rows
 
     def get_urls(self) -> list[URLPattern]:
         """Add where the search form is sent to."""
@@ -105,7 +104,20 @@ class SearchedByPhone(WindowModelAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """Search for one phone, whole: parts of numbers would undo the masks."""
-        return search_phone(queryset, search_term, self.phone_path), False
+        return self.search_phone(queryset, search_term), False
+
+    def search_phone(self, queryset: QuerySet[Any], typed: str) -> QuerySet[Any]:
+        """Choose the rows of a phone as a person types it; none for what is no phone."""
+        if not typed:
+            return queryset
+        try:
+            return self.choose_phone(queryset, parse(typed, conf.read().default_region).e164)
+        except InvalidPhone:
+            return queryset.none()
+
+    def choose_phone(self, queryset: QuerySet[Any], phone: str) -> QuerySet[Any]:
+        """Choose the rows of a phone."""
+        return queryset.filter(phone=phone)
 
     def address(self, name: str, *args: Any) -> str:
         """Give the address of a page of this model, in whatever admin site it is."""
@@ -151,13 +163,3 @@ def link_user(pk: Any, site: admin.AdminSite) -> str:
     except NoReverseMatch:  # this site keeps its users out of the admin
         return f"#{pk}"
     return format_html('<a href="{}">#{}</a>', url, pk)
-
-
-def search_phone(queryset: QuerySet[Any], typed: str, path: str = "phone") -> QuerySet[Any]:
-    """Choose the rows of a phone as a person types it; none for what is no phone."""
-    if not typed:
-        return queryset
-    try:
-        return queryset.filter(**{path: parse(typed, conf.read().default_region).e164})
-    except InvalidPhone:
-        return queryset.none()

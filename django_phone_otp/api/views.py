@@ -129,18 +129,19 @@ class ConfirmView(FlowView):
         issuer = load_issuer(conf.read().token_issuer)
         if issuer.uses_cookies and _may_be_browser(request):
             SessionAuthentication().enforce_csrf(request)
+        user = find_user(request)
         answer = confirm_code(
             data["challenge"],
             data["code"] or "",
             client=Client.from_request(request),
-            user=find_user(request),
+            user=user,
         )
         if answer.challenge is None:
             if answer.refusal is not Refusal.CALL_AWAITED:
                 tell_refused(request)
             return refuse_answer(answer)
-        if answer.challenge.purpose == Purpose.LINK:
-            return self.link(answer.challenge)
+        if answer.challenge.purpose == Purpose.LINK and user:
+            return self.link(user, answer.challenge)
         return self.log_in(request, answer.challenge, issuer)
 
     def log_in(self, request: Request, challenge: PhoneChallenge, issuer: Issuer) -> Response:
@@ -156,12 +157,12 @@ class ConfirmView(FlowView):
             keep_device(request._request, response, device)
         return response
 
-    def link(self, challenge: PhoneChallenge) -> Response:
-        """Spend the challenge and give its phone to the user who asked."""
+    def link(self, user: AbstractBaseUser, challenge: PhoneChallenge) -> Response:
+        """Spend the challenge and give its phone to the user who asked, and who answers."""
         refusal = link_phone(challenge)
-        if refusal or challenge.user is None:
-            return refuse(refusal or Refusal.CHALLENGE_CLOSED)
-        return Response({"user": self.show_user(challenge.user, challenge)})
+        if refusal:
+            return refuse(refusal)
+        return Response({"user": self.show_user(user, challenge)})
 
     def show_user(self, user: AbstractBaseUser, challenge: PhoneChallenge) -> dict[str, Any]:
         """Give what the answer says about the user; a site may add to it in a subclass."""

@@ -53,7 +53,7 @@ def link_phone(challenge: PhoneChallenge) -> Refusal | None:
     spend. Writes; sends `phone_linked` after commit.
     """
     settings = conf.read()
-    user = challenge.find_user()
+    user = challenge.read_user()
     if user is None:
         return Refusal.CHALLENGE_CLOSED
     using = PhoneChallenge.primary().db

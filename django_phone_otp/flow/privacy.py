@@ -93,9 +93,9 @@ def find_phone(typed: str, settings: Settings) -> str:
 
 
 def _rows_of(phone: str) -> tuple[models.QuerySet[Any], ...]:
-    """Choose what is found by the phone itself; all else hangs on a challenge or a ledger."""
+    """Choose what is found by the phone; all else hangs on a challenge or a ledger."""
     return (
-        PhoneChallenge.primary().filter(ledger__phone=phone),
+        PhoneChallenge.primary().to_phone(phone),
         PhoneLedger.primary().filter(phone=phone),
         UserPhone.primary().filter(phone=phone),
     )
@@ -174,9 +174,8 @@ def _read(model: type[models.Model], rows: models.QuerySet[Any]) -> list[dict[st
 
 def _read_trails(model: type[models.Model], phone: str) -> Mapping[int, list[dict[str, Any]]]:
     """Read the trails of all challenges of a phone, by the challenge's key."""
-    rows = model._default_manager.using(router.db_for_write(model)).filter(
-        challenge__ledger__phone=phone
-    )
+    rows = model._default_manager.using(router.db_for_write(model))
+    rows = rows.filter(challenge__in=PhoneChallenge.primary().to_phone(phone))
     found = defaultdict(list)
     for row in rows.order_by("pk").values("challenge_id", *EXPORTED[model]):
         found[row.pop("challenge_id")].append(_write(row))
@@ -236,7 +235,7 @@ def erase(
 
 def _erase_once(phone: str, erasable: models.QuerySet[PhoneLedger], batch_size: int) -> None:
     challenges = PhoneChallenge.primary()
-    found = challenges.filter(ledger__phone=phone).order_by("pk").values_list("pk", flat=True)
+    found = challenges.to_phone(phone).order_by("pk").values_list("pk", flat=True)
     while pks := list(found[:batch_size]):
         remove_challenges(pks)
     # Devices before their phone, as requests do: nobody waits for somebody who waits for him.

@@ -54,8 +54,8 @@ def find_latest(phone: str, client_key: str) -> PhoneChallenge | None:
     SECURITY: only among its own. Whoever knows a phone could else answer what others have asked
     for, and use up their tries.
     """
-    asked = PhoneChallenge.primary().filter(
-        ledger__phone=phone,
+    asked = PhoneChallenge.primary().to_phone(phone)
+    asked = asked.filter(
         purpose=Purpose.LOGIN,
         client_digest=digest_client(client_key, phone),
         created_at__gt=timezone.now() - REPEAT_TIME,

@@ -265,7 +265,7 @@ def send_through(
     and no captcha asked; the site's hook, guards and the phone's budgets hold, and so does what
     keeps secret who has an account. `client` is whose address guards of traffic look at.
     """
-    channel, user = account.provider.channel, challenge.find_user()
+    channel, user = account.provider.channel, challenge.read_user()
     asked = _resend(challenge, channel, client, user, settings, account=account)
     return _announce(asked, challenge.purpose, channel, client, challenge, is_resend=True)
 

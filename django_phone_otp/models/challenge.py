@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.exceptions import ObjectDoesNotExist
 from django.db import models, router
 from django.db.models import Case, F, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Least
@@ -71,6 +71,11 @@ def _judge_to_keep(new_length: int) -> Case | Value:
 
 class PhoneChallengeQuerySet(models.QuerySet["PhoneChallenge"]):
     """Questions and transitions of challenges; each transition says whether it happened."""
+
+    def to_phone(self, phone: str) -> "PhoneChallengeQuerySet":
+        """Choose those of a phone."""
+        # No join: the order is then that of the index.
+        return self.filter(ledger=PhoneLedger.objects.filter(phone=phone).values("pk")[:1])
 
     def in_state(self, state: str, now: datetime) -> "PhoneChallengeQuerySet":
         """Choose those that a person would be told are in this state."""
@@ -237,7 +242,7 @@ class PhoneChallenge(models.Model):
 
     `expires_at` is the end of the newest code, or of the wait for it. `account`, `provider` and
     `channel` are those of the last delivery; `user` is who asked (link, trial) or was logged in
-    (login), and may be deleted since: `find_user` reads it. `call_to` is the number to call where a
+    (login), and may be deleted since: `read_user` reads it. `call_to` is the number to call where a
     call is awaited in the place of a code.
     """
 
@@ -245,8 +250,8 @@ class PhoneChallenge(models.Model):
         _("identifier"), max_length=32, default=new_public_id, editable=False
     )
     phone = models.CharField(_("phone"), max_length=MAX_E164_LENGTH)
-    # The phone's counters, joined to spare a query on each answer. By them a phone's challenges are
-    # found: `phone` has no index. The one of `Meta` serves the key too; Django would make another.
+    # The phone's counters, joined to spare a query on each answer. A phone's challenges are found
+    # by this key, for `phone` has no index; that of `Meta` serves it, and Django would add another.
     ledger = models.ForeignKey(
         PhoneLedger,
         on_delete=models.CASCADE,
@@ -324,8 +329,8 @@ class PhoneChallenge(models.Model):
         verbose_name = _("phone challenge")
         verbose_name_plural = _("phone challenges")
         indexes = (
-            # The admin's list, its search by phone and its filter by region. None has the state:
-            # PostgreSQL would write to all indexes at each transition (HOT updates).
+            # The admin's list, all that looks for a phone, and the admin's filter by region. None
+            # has what a login changes: PostgreSQL would write to all of them (HOT updates).
             models.Index(fields=["-created_at"], name="phone_otp_challenge_created"),
             models.Index(fields=["ledger", "-created_at"], name="phone_otp_challenge_ledger"),
             models.Index(fields=["region", "-created_at"], name="phone_otp_challenge_region"),
@@ -379,12 +384,13 @@ class PhoneChallenge(models.Model):
         self.device.ledger = self.ledger  # one object: what is written to it is seen in both
         return self.device
 
-    def find_user(self) -> AbstractBaseUser | None:
-        """Read its user; None where nobody is noted, or who is noted was deleted."""
-        try:
-            return self.user
-        except ObjectDoesNotExist:
+    def read_user(self) -> AbstractBaseUser | None:
+        """Read its user in the database for writing; None where nobody is noted, or left."""
+        if self.user_id is None:
             return None
+        model = get_user_model()
+        users = model._base_manager.using(router.db_for_write(model))
+        return users.filter(pk=self.user_id).first()
 
     def read_counters(self) -> None:
         """Read the rows in which it counts as they are now; a device may be revoked meanwhile."""

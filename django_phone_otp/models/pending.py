@@ -23,10 +23,13 @@ class PendingDeliveryQuerySet(models.QuerySet["PendingDelivery"]):
         SECURITY: this is what makes a message go out once. However often a queue hands a delivery
         out, and to however many workers, one of them gets past this UPDATE.
         """
-        found = self._of_pk(pk) if self._take(pk, claimed_at=now) else None
-        if found:
-            found.challenge.read_device()
-        return found
+        # Read first: what cannot be read stays for others.
+        found = self._of_pk(pk)
+        if found is None:
+            return None
+        found.challenge.read_device()
+        found.claimed_at = now
+        return found if self._take(pk, claimed_at=now) else None
 
     @compiled_select()
     def _of_pk(self, pk: int) -> "PendingDeliveryQuerySet":
