@@ -63,7 +63,7 @@ def watch(phone_otp) -> Callable[..., None]:
     return change
 
 
-numbers = itertools.cycle(range(1_000, 10_000))
+numbers = itertools.cycle(range(1_100, 10_000))
 
 
 def neighbour(prefix: str = "+7924450") -> str:
