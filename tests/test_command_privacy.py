@@ -283,6 +283,15 @@ class TestExport:
             }
         ]
 
+    def test_s23_a_challenge_names_a_user_who_is_gone(self):
+        login = spend_challenge(answer(ask()))
+        assert login
+        number = login.user.pk
+        login.user.delete()
+        exported = export()
+        assert exported["users"] == []
+        assert [each["user"] for each in exported["challenges"]] == [number]
+
     def test_s23_a_user_with_a_field_of_the_sites_own_is_named(self, phone_otp):
         phone_otp(USER_PHONE_FIELD="username")
         user = get_user_model().objects.create_user(PHONE)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
@@ -188,6 +189,14 @@ def test_the_sums_of_what_was_paid(ledger):
 def test_the_state_is_the_one_that_operators_see(ledger):
     make_challenge(DAY, ledger, state=State.FAILED, code_digest="")
     assert write()[0]["state"] == "failed"
+
+
+def test_a_user_who_is_gone_is_named(ledger):
+    user = get_user_model().objects.create_user("gone")
+    make_challenge(DAY, ledger, user_id=user.pk)
+    number = user.pk
+    user.delete()
+    assert write()[0]["user"] == str(number)
 
 
 # What is chosen
