@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from io import StringIO
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import pytest
 import time_machine
 from django.core.cache import cache
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.management import call_command
-from django.db import OperationalError, connection, connections
+from django.db import OperationalError, connection, connections, transaction
+from django.db.models.signals import post_save
 from django.dispatch import Signal
 from django.utils import timezone
 from hypothesis import HealthCheck, example, given
@@ -26,16 +27,20 @@ from hypothesis import strategies as st
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
-from django_phone_otp import signals, urls
+from django_phone_otp import devices, signals, urls
+from django_phone_otp.flow import confirm_code
 from django_phone_otp.models import (
     AccountLedger,
+    ConfirmAttempt,
     DeliveryAttempt,
+    DeviceLedger,
+    PendingDelivery,
     PhoneChallenge,
     PhoneLedger,
     UserPhone,
 )
 from django_phone_otp.providers import local
-from tests import fakes
+from tests import fakes, fakes_queue, steps
 from tests.conftest import NOW, PHONE
 from tests.fakes import accounts, providers
 
@@ -224,6 +229,177 @@ def test_operators_read_that_the_database_is_gone(post, caplog):
     with Strike(1, lose_database, lasts=True):
         post("request", phone=PHONE)
     assert "database_unavailable error=OperationalError" in caplog.messages
+
+
+# The database ends a transaction for the sake of another one, which waits for it
+
+
+def end_outside() -> None:
+    raise OperationalError(1213, "Deadlock found when trying to get lock")
+
+
+def end_transaction() -> None:
+    if connection.in_atomic_block:
+        end_outside()
+
+
+def end_admission() -> None:
+    """End the transaction before a message; a test takes earlier messages from the outbox."""
+    if not local.outbox:
+        end_transaction()
+
+
+class EndedBy:
+    """Ends the transaction that inserts into a table, once, and has `winner` act after it."""
+
+    def __init__(self, model: Any, winner: Callable[[], object]) -> None:
+        self.has_won = False
+        self._table, self._winner, self._has_ended = model._meta.db_table, winner, False
+        self._block = connection.execute_wrapper(self._execute)
+
+    def __enter__(self) -> Self:
+        self._block.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._block.__exit__(*error)
+
+    def _execute(self, execute: Any, sql: str, *rest: Any) -> Any:
+        if not self._has_ended and sql.startswith("INSERT INTO") and self._table in sql:
+            self._has_ended = True
+            end_transaction()
+        if self._has_ended and not self.has_won and sql.startswith("SELECT"):
+            self.has_won = True
+            self._winner()
+        return execute(sql, *rest)
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["new", "known"])
+def test_a_request_that_was_ended_is_done_anew(post, clock, is_known):
+    for ended, phone in each_moment(end_admission):
+        if is_known:
+            post("request", phone=phone)
+            clock.shift(30)
+        local.outbox.clear()
+        with ended:
+            answer = post("request", phone=phone)
+        assert told(answer) == (201, "")
+        assert (count_messages(phone), count_taken(phone)) == (1, 1 + is_known)
+        challenge = answer.json()["challenge"]
+        assert row(challenge).phone == phone
+        assert post("confirm", challenge=challenge, code=code_of(phone)).status_code == 200
+
+
+def test_a_request_for_a_queue_that_was_ended_is_done_anew(post, phone_otp):
+    fakes_queue.keys.clear()
+    phone_otp(DISPATCH=fakes_queue.PATH)
+    for ended, phone in each_moment(end_transaction):
+        with ended:
+            answer = post("request", phone=phone)
+        assert told(answer) == (201, "")
+        assert fakes_queue.work() == [True]
+        assert count_messages(phone) == count_taken(phone) == 1
+        challenge = PhoneChallenge.objects.get(phone=phone).public_id
+        assert post("confirm", challenge=challenge, code=code_of(phone)).status_code == 200
+
+
+def test_s09_a_request_that_was_ended_for_another_one_is_told_to_wait(post, clock):
+    post("request", phone=PHONE)
+    clock.shift(30)
+    with EndedBy(PhoneChallenge, lambda: post("request", phone=PHONE)) as ended:
+        answer = post("request", phone=PHONE)
+    assert ended.has_won
+    assert told(answer) == (429, "resend_too_soon")
+    assert count_messages(PHONE) == count_taken(PHONE) == 2
+
+
+def test_a_request_of_a_device_that_was_ended_is_done_anew(post, clock):
+    # The phone's row went in a purge, and comes back for the device.
+    for ended, phone in each_moment(end_admission):
+        device = devices.make_device("k" * 22, phone)
+        clock.shift(2)
+        local.outbox.clear()
+        with ended:
+            answer = post("request", phone=phone, device=device)
+        assert told(answer) == (201, "")
+        assert len(DeviceLedger.objects.get(ledger__phone=phone).sends) == 1
+        assert (count_messages(phone), count_taken(phone)) == (1, 0)
+
+
+def test_a_request_whose_commit_was_followed_by_an_error_is_not_done_again(post):
+    def end_later(**_arguments: Any) -> None:
+        transaction.on_commit(end_outside)
+
+    post_save.connect(end_later, sender=PhoneChallenge)
+    try:
+        answer = post("request", phone=PHONE)
+    finally:
+        post_save.disconnect(end_later, sender=PhoneChallenge)
+    assert told(answer) == UNAVAILABLE
+    assert PhoneChallenge.objects.count() == count_taken(PHONE) == 1
+
+
+def test_a_resend_that_was_ended_is_done_anew(post, clock):
+    for ended, phone in each_moment(end_admission):
+        challenge = post("request", phone=phone).json()["challenge"]
+        clock.shift(30)
+        local.outbox.clear()
+        with ended:
+            answer = post("resend", challenge=challenge)
+        assert told(answer) == (200, "")
+        assert (count_messages(phone), count_taken(phone)) == (1, 2)
+
+
+def test_a_resend_that_was_ended_for_a_login_counts_after_it(post, clock):
+    challenge = post("request", phone=PHONE).json()["challenge"]
+    clock.shift(30)
+    other = post("request", phone=PHONE).json()["challenge"]
+    clock.shift(60)
+    login = {"challenge": other, "code": code_of(PHONE)}
+    with EndedBy(PendingDelivery, lambda: post("confirm", **login)) as ended:
+        answer = post("resend", challenge=challenge)
+    assert ended.has_won
+    assert told(answer) == (200, "")
+    assert PhoneLedger.objects.get().ladder_step == 1  # the login has set it back
+
+
+@pytest.mark.parametrize("is_right", [False, True], ids=["wrong", "right"])
+def test_an_answer_to_a_device_that_was_ended_is_counted_once(clock, is_right):
+    for ended, phone in each_moment(end_transaction):
+        device = devices.make_device("k" * 22, phone)
+        clock.shift(2)
+        asked = steps.ask(phone, device=device)
+        with ended:
+            answer = confirm_code(asked.public_id, code_of(phone) if is_right else WRONG)
+        stored = row(asked.public_id)
+        assert stored.attempts_left == 4
+        assert (stored.state == "verified") == (answer.challenge is not None) == is_right
+        assert len(DeviceLedger.objects.get(ledger__phone=phone).failures) == (not is_right)
+        assert PhoneLedger.objects.get(phone=phone).failures_in_row == (not is_right)
+        assert ConfirmAttempt.objects.filter(challenge=stored).count() == 1
+
+
+def test_s06_a_last_wrong_answer_that_was_ended_counts_once(post, phone_otp):
+    phone_otp(LIMITS={"fail_phone": "3/d", "confirm_ip": "1000/h", "request_ip": "1000/h"})
+    for ended, phone in each_moment(end_transaction):
+        challenge = post("request", phone=phone).json()["challenge"]
+        for left in (4, 3):
+            post("confirm", challenge=challenge, code=WRONG)
+            assert row(challenge).attempts_left == left
+        with ended:
+            answer = post("confirm", challenge=challenge, code=WRONG)
+        assert told(answer) == (400, "wrong_code")
+        assert answer.json()["attempts_left"] == row(challenge).attempts_left == 2
+        assert len(PhoneLedger.objects.get(phone=phone).failures) == 3
+        assert ConfirmAttempt.objects.filter(challenge__public_id=challenge).count() == 3
+        assert post("confirm", challenge=challenge, code=WRONG).status_code == 429
+
+
+def test_s15_what_the_database_ends_again_and_again_is_refused(post):
+    with Strike(1, end_transaction, lasts=True):
+        answer = post("request", phone=PHONE)
+    assert told(answer) == UNAVAILABLE
+    assert (count_messages(PHONE), count_taken(PHONE)) == (0, 0)
 
 
 # The cache is gone

@@ -1,6 +1,7 @@
 """Admission: whether a message may go out, and the challenge that is stored for it. Layer 4."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -17,7 +18,7 @@ from .client import Client
 from .devices import find_device, is_busy
 from .guards import Examination, examine
 from .limits import MAX_RACES, Denial
-from .transactions import atomic_for
+from .transactions import outlast_deadlocks, racing_for
 
 
 def admit(
@@ -76,8 +77,8 @@ def _read_counters(challenge: PhoneChallenge, device: str) -> None:
     challenge.device = find_device(device, challenge.ledger)
     if challenge.device and challenge.ledger._state.adding:
         # Purged since: what the device's row belongs to has to be there.
-        ledger, _created = PhoneLedger.primary().get_or_create(phone=challenge.phone)
-        challenge.ledger = ledger
+        store = partial(PhoneLedger.primary().get_or_create, phone=challenge.phone)
+        challenge.ledger, _created = outlast_deadlocks(store)
 
 
 def _store(
@@ -88,8 +89,8 @@ def _store(
     pending: PendingDelivery | None,
 ) -> bool:
     """Write all that a message needs in one transaction; say whether nobody was faster."""
-    challenges = PhoneChallenge.primary()
-    with atomic_for(challenge):
+    challenges, is_stored = PhoneChallenge.primary(), False
+    with racing_for(challenge):
         device, ledger = challenge.device, challenge.ledger
         # A new device: a purge must not take its phone's row away meanwhile.
         if device and device._state.adding and not ledger.write({}):
@@ -119,4 +120,5 @@ def _store(
                     challenge=challenge,
                     objection=row,
                 )
-    return True
+        is_stored = True
+    return is_stored

@@ -1,7 +1,7 @@
 """How a view stays outside of transactions, and what others can do to one. Layer 4."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from django.db import IntegrityError, OperationalError, connections, transaction
@@ -12,6 +12,10 @@ View = TypeVar("View", bound=Callable[..., Any])
 R = TypeVar("R")
 
 MAX_DEADLOCKS = 10  # of one transaction, each of which let another one through
+
+
+class _Beaten(Exception):
+    """The database has ended a transaction for the sake of another one."""
 
 
 def outside_transactions(view: View) -> View:
@@ -49,11 +53,29 @@ def atomic_for(challenge: PhoneChallenge) -> Iterator[None]:
         raise PhoneChallenge.DoesNotExist from None
 
 
+@contextmanager
+def racing_for(challenge: PhoneChallenge) -> Iterator[None]:
+    """Open a transaction as `atomic_for` does, which may be lost to somebody who was faster.
+
+    It is over without a word where the database has ended it for the sake of another one. All that
+    was written is gone then; of what objects hold only the challenge knows that it is not stored.
+    """
+    is_new = challenge._state.adding
+    with suppress(_Beaten), atomic_for(challenge):
+        try:
+            yield
+        except OperationalError as error:  # in here: what comes after a commit is no lost race
+            if not _is_deadlock(error):
+                raise
+            challenge._state.adding = is_new
+            raise _Beaten from error
+
+
 def outlast_deadlocks(transact: Callable[[], R]) -> R:
     """Do a transaction, anew where the database has ended it for the sake of another one.
 
-    MariaDB does so to two that delete from small tables, which it reads whole. Raises
-    `OperationalError` for all else.
+    MariaDB does so to two that delete from small tables, which it reads whole, and to two that
+    insert what was deleted a moment ago. Raises `OperationalError` for all else.
     """
     for _ in range(MAX_DEADLOCKS):
         try:

@@ -18,7 +18,7 @@ from ..models import ConfirmAttempt, PhoneChallenge
 from . import guards, limits
 from .client import Client
 from .limits import MAX_RACES, Denial
-from .transactions import atomic_for
+from .transactions import racing_for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,8 +38,8 @@ class Answer:
 def settle(challenge: PhoneChallenge, is_right: bool, settings: Settings, client: Client) -> Answer:
     """Write what the comparison came to: challenge, phone and audit trail, in one transaction.
 
-    Where somebody else has written the phone's row in between, all of it is taken back and tried
-    again with the row as it is then.
+    Where somebody else has written the phone's row in between, or the database has ended ours for
+    somebody else's sake, all of it is taken back and tried again with the row as it is then.
     """
     challenges = PhoneChallenge.primary()
     for _ in range(MAX_RACES):
@@ -49,7 +49,7 @@ def settle(challenge: PhoneChallenge, is_right: bool, settings: Settings, client
         denial = limits.deny_answer(challenge.counter, settings, now)
         if denial:
             return refuse(denial, challenge, client)
-        with atomic_for(challenge):
+        with racing_for(challenge):
             # First what touches the challenge, then the phone: in one order, so that nobody waits
             # for somebody who waits for him.
             if is_right and not challenges.verify(challenge.pk, now):

@@ -39,6 +39,21 @@ def test_s09_parallel_requests_for_a_new_phone_send_one_message(site):
     assert len(PhoneLedger.objects.get().sends) == 1
 
 
+# Guards that a request is done anew which MariaDB has ended for the sake of another one.
+@pytest.mark.usefixtures("_deleted_rows_stay")
+def test_s09_parallel_requests_for_phones_whose_rows_went_a_moment_ago_send_one_message(site):
+    phones = [f"+7924450100{last}" for last in range(10)]
+    PhoneLedger.objects.bulk_create(PhoneLedger(phone=phone) for phone in phones)
+    PhoneLedger.objects.all().delete()
+    answers = site([("request", {"phone": phone}) for phone in phones for _ in range(8)])
+
+    assert Counter((each.status, each.code) for each in answers) == {
+        (201, ""): 10,
+        (429, "resend_too_soon"): 70,
+    }
+    assert sent_count() == PhoneChallenge.objects.count() == PhoneLedger.objects.count() == 10
+
+
 def test_s09_parallel_requests_for_a_known_phone_send_one_message(site):
     before = timezone.now() - LONG_AGO
     PhoneLedger.objects.create(
