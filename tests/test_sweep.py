@@ -15,6 +15,7 @@ from django_phone_otp.models import DeliveryAttempt, PhoneChallenge
 from django_phone_otp.providers.base import Started, StartRequest
 from django_phone_otp.providers.local import LocMem
 from django_phone_otp.signals import delivery_failed
+from tests import steps
 from tests.conftest import NOW, PHONE
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clock")]
@@ -83,6 +84,20 @@ def test_others_are_left_alone(abandoned, state):
 def test_an_uncertain_message_that_may_be_answered_is_left_alone(abandoned):
     PhoneChallenge.objects.update(code_digest="digits$6$0")
     assert sweep_deliveries(NOW + timedelta(minutes=10)) == 0
+
+
+def test_a_resend_that_died_is_noted_and_leaves_the_code_before_it(clock):
+    challenge = steps.ask()
+    clock.shift(30)
+    deadly = {"PROVIDERS": {"deadly": {"BACKEND": "tests.test_sweep.Deadly"}}}
+    with override_settings(PHONE_OTP=deadly), pytest.raises(WorkerDied):
+        resend_code(challenge.public_id)
+    assert sweep_deliveries(timezone.now() + timedelta(minutes=2, seconds=1)) == 1
+    attempts = DeliveryAttempt.objects.order_by("pk").values_list("outcome", flat=True)
+    assert list(attempts) == ["sent", "uncertain"]
+    challenge.refresh_from_db()
+    assert challenge.state == State.SENT
+    assert steps.answer(challenge)
 
 
 def test_a_resend_works_afterwards(abandoned, clock):
