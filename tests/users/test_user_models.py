@@ -12,6 +12,8 @@ import pytest
 
 from tests.databases import INHERITED
 
+pytestmark = pytest.mark.long
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PATIENCE_SECONDS = 300
