@@ -243,7 +243,7 @@ class Event(Enum):
         "database_unavailable",
         _ERROR,
         "error",
-        "the database is out of reach; the request was refused",
+        "the database is out of reach, or ended the transaction; the request was refused",
     )
 
 
