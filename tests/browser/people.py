@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # no test outside of this folder needs a browser
     from playwright.sync_api import ConsoleMessage, Locator, Page, Request, Response
 
 LOGIN = "/account/login/"
-PATIENCE_MS = 20_000
+PATIENCE_MS = 8_000
 POLL_SECONDS = 10  # no page waits longer before it asks again
 # Refusals have statuses that a browser notes down as errors; they are looked at as answers.
 _STATUS = "Failed to load resource: the server responded with a status of"
